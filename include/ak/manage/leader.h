@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leader election on a coordination.k8s.io/v1 Lease, as client-go's leaderelection does it: the clock
+ * of the holder is never compared with ours, only observed changes are. The lease is given back on a
+ * graceful stop. We stop before anybody else can take over: leadership ends `renew_deadline` after the
+ * last renewal that we know of, measured from before that request was sent, on CLOCK_BOOTTIME (a paused
+ * process or a suspended machine sees at once on waking that its time is over).
+ */
+#ifndef AK_MANAGE_LEADER_H
+#define AK_MANAGE_LEADER_H
+
+#include <ak/base/compiler.h>
+#include <ak/base/error.h>
+#include <ak/base/time.h>
+#include <ak/kube/client.h>
+#include <stdbool.h>
+
+struct ak_leader;
+struct ak_leader_options {
+    const char *namespace_, *name; /* of the Lease */
+    const char *identity;          /* unique per process: pod name + "_" + random */
+    ak_msec lease;          /* 0: 15 s */
+    ak_msec renew_deadline; /* 0: 10 s */
+    ak_msec retry_period;   /* 0: 2 s */
+    /* Called on the leader thread. started: leadership begins (start controllers, quickly). stopped: it
+     * ended, for any reason; when it returns nothing of ours writes any more. */
+    void (*started)(void *user);
+    void (*stopped)(void *user);
+    void *user;
+};
+AK_PUBLIC struct ak_leader *ak_leader_free(struct ak_leader *self); /* stops first */
+AK_PUBLIC AK_MUST_USE int ak_leader_new(struct ak_client *client, const struct ak_leader_options *options,
+                                        struct ak_leader **ret, struct ak_error **reterr);
+AK_DEFINE_AUTO_PTR(ak_leader, ak_leader_free)
+AK_PUBLIC AK_MUST_USE int ak_leader_start(struct ak_leader *self, struct ak_error **reterr);
+AK_PUBLIC void ak_leader_stop(struct ak_leader *self); /* stopped(), gives the Lease back, joins */
+/* May we write at this instant? Thread: any; cheap: an atomic read and a clock read. */
+AK_PUBLIC bool ak_leader_is_leading(const struct ak_leader *self);
+AK_PUBLIC bool ak_leader_may_write(void *self); /* the same, for struct ak_apply */
+#endif

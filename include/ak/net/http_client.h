@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 and TLS on libcurl, in two forms: a blocking call for worker threads (connections are
+ * pooled and kept alive), and a stream for the loop thread (libcurl's multi-socket interface).
+ *
+ * Nothing is followed or retried here: redirects are errors, retry policy belongs to the callers.
+ * Every request has a time limit.
+ */
+#ifndef AK_NET_HTTP_CLIENT_H
+#define AK_NET_HTTP_CLIENT_H
+
+#include <ak/base/buf.h>
+#include <ak/base/compiler.h>
+#include <ak/base/error.h>
+#include <ak/base/secret.h>
+#include <ak/base/thread.h>
+#include <ak/base/time.h>
+#include <ak/net/loop.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Where and how to connect. Strings are copied. */
+struct ak_http_target {
+    const char *base_url;       /* "https://10.0.0.1:6443", a path prefix is allowed */
+    const char *ca_pem;         /* NULL: the system's certificates */
+    const char *client_cert_pem; /* NULL: none */
+    const struct ak_secret *client_key_pem;
+    const char *tls_server_name; /* NULL: the host of base_url */
+    bool insecure_skip_verify;
+    const char *proxy_url; /* http://, https://, socks5://; NULL: none (HTTPS_PROXY is the caller's business) */
+    const char *no_proxy;  /* comma separated; NULL: none */
+    const char *user_agent;
+    ak_msec connect_timeout; /* 0: 10 s */
+    size_t max_reply;        /* bytes; 0: 64 MiB */
+};
+
+struct ak_http_request {
+    const char *method; /* "GET", ... */
+    const char *path;   /* absolute, already escaped, query included */
+    const char *content_type;
+    const char *accept;
+    const void *body;
+    size_t body_len;
+    const struct ak_secret *bearer; /* Authorization: Bearer; NULL: none */
+    const char *const *headers;     /* more "Name: value" lines, NULL-terminated; may be NULL */
+    ak_msec timeout;                /* whole request; 0: 30 s. A stream: silence between two bytes. */
+    const struct ak_cancel *cancel; /* blocking form: abandons the request; may be NULL */
+};
+
+struct ak_http_reply {
+    int status;
+    ak_msec retry_after; /* from Retry-After; 0: none */
+    char content_type[64];
+    struct ak_buf body;
+};
+AK_PUBLIC void ak_http_reply_done(struct ak_http_reply *self);
+AK_DEFINE_AUTO(ak_http_reply, ak_http_reply_done)
+
+struct ak_http_client;
+AK_PUBLIC struct ak_http_client *ak_http_client_free(struct ak_http_client *self);
+AK_PUBLIC AK_MUST_USE int ak_http_client_new(const struct ak_http_target *target,
+                                             struct ak_http_client **ret, struct ak_error **reterr);
+AK_DEFINE_AUTO_PTR(ak_http_client, ak_http_client_free)
+/* Blocks. Any HTTP status is success here; negative means no answer: AK_E_PROTOCOL (connection or TLS
+ * trouble, in words), -ETIMEDOUT, AK_E_CANCELLED, AK_E_TOO_LARGE. Thread: any. */
+AK_PUBLIC AK_MUST_USE int ak_http_do(struct ak_http_client *self, const struct ak_http_request *req,
+                                     struct ak_http_reply *reply, struct ak_error **reterr);
+
+/* Streams. All callbacks on the loop's thread. `end` comes exactly once, also after ak_http_stream_stop()
+ * (then with AK_E_CANCELLED), and is the last one; the stream is freed when it returns. */
+struct ak_http_stream_ops {
+    /* Before the first data. Return negative to give up (end follows with that code). */
+    int (*begin)(int status, ak_msec retry_after, void *user);
+    int (*data)(const char *data, size_t len, void *user);
+    void (*end)(int code, const struct ak_error *err, void *user); /* 0: the server ended it properly */
+};
+struct ak_http_stream;
+AK_PUBLIC AK_MUST_USE int ak_http_stream_start(struct ak_http_client *client, struct ak_loop *loop,
+                                               const struct ak_http_request *req,
+                                               const struct ak_http_stream_ops *ops, void *user,
+                                               struct ak_http_stream **ret, struct ak_error **reterr);
+AK_PUBLIC void ak_http_stream_stop(struct ak_http_stream *self); /* Thread: loop */
+
+#endif
