@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The suites of hack/test, in the order in which they run: cheap ones first."""
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Callable
+
+import results
+
+SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "strict_string_checks=1:detect_stack_use_after_return=1:halt_on_error=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+
+
+@dataclass
+class Suite:
+    name: str
+    about: str
+    needs: str  # the path without which the suite is left out
+    limit_seconds: int
+    command: Callable
+    results: Callable
+    environment: Callable = lambda scratch: {}
+    good_codes: tuple = (0,)
+
+
+def present(suite):
+    return os.path.exists(suite.needs)
+
+
+def by_exit_code(name, about, needs, limit_seconds, *command):
+    return Suite(name, about, needs, limit_seconds, lambda scratch: command,
+                 lambda scratch, log, code: results.from_exit_code(name, code))
+
+
+def by_tap(name, about, needs, limit_seconds, *command):
+    return Suite(name, about, needs, limit_seconds, lambda scratch: command,
+                 lambda scratch, log, code: results.from_tap(log))
+
+
+def meson(name, about, needs, limit_seconds, report, script):
+    """A command that runs `meson test`, whose own report holds every subtest of the TAP programs."""
+    return Suite(name, about, needs, limit_seconds, lambda scratch: ["bash", "-c", f"rm -f {report}.*; {script}"],
+                 lambda scratch, log, code: results.from_meson(report))
+
+
+def meson_suite(name, about, needs):
+    base = f"hack-test-{name}"
+    return meson(name, about, needs, 900, f"build/meson-logs/{base}",
+                 f"make && exec meson test -C build --no-rebuild --print-errorlogs --logbase {base} --suite {name}")
+
+
+def meson_sanitized(name, about):
+    return meson(name, about, "Makefile", 1800, f"build-{name}/meson-logs/testlog", f"exec make {name}")
+
+
+def python_tests(name, about, needs, limit_seconds, *arguments, before=(), **environment):
+    """pytest in Debian's Python; its helpers note the clusters that they start in the scratch folder."""
+    def command(scratch):
+        return [*before, "/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "-ra",
+                "--color=no", f"--basetemp={scratch}/{name}", f"--junitxml={scratch}/{name}.xml",
+                "-o", f"junit_suite_name={name}", "-o", "junit_logging=no", *arguments]
+
+    def remembered(scratch):
+        return {"AGENTKUBE_TEST_SCRATCH": scratch, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+
+    def read(scratch, log, code):
+        result = results.from_junit(f"{scratch}/{name}.xml")
+        if not os.environ.get("AGENTKUBE_TEST_KEEP"):
+            shutil.rmtree(f"{scratch}/{name}", ignore_errors=True)
+        return result
+
+    return Suite(name, about, needs, limit_seconds, command, read, remembered)
+
+
+def python_sanitized(name, about, kind):
+    """The tests that run the manager, once more with a build that reports memory errors or races."""
+    folder = f"build-{kind}"
+    built = f"if [ -e {folder}/build.ninja ]; then ninja -C {folder}; else make {kind}; fi && exec \"$@\""
+    return python_tests(name, about, "tests/cluster", 2400, "tests/cluster", *FAULT, "-m", "manager",
+                        before=("bash", "-c", built, "bash"), AGENTKUBE_BIN=f"{folder}/bin", **SANITIZER_OPTIONS)
+
+
+FAULT = ["tests/fault"] if os.path.isdir("tests/fault") else []
+DOCS = "tests/cluster/test_docs.py"
+
+SUITES = [
+    by_tap("lint", "format, layers, banned functions, scripts", "hack/lint", 900, "hack/lint"),
+    by_exit_code("build", "the release build, as `make` does it", "Makefile", 1200, "make"),
+    meson_suite("unit", "every module by itself", "tests/unit"),
+    meson_suite("fuzz", "the fuzz targets, on their corpora", "tests/fuzz/meson.build"),
+    meson_sanitized("asan", "unit tests and corpora, watched by address and undefined behaviour sanitizers"),
+    meson_sanitized("tsan", "unit tests and corpora, watched by the thread sanitizer"),
+    python_tests("cluster", "programs, chart and definitions on a real control plane", "tests/cluster", 2400,
+                 "tests/cluster", f"--ignore={DOCS}"),
+    python_tests("fault", "the manager behind a proxy that breaks its connections", "tests/fault", 1800, "tests/fault"),
+    python_sanitized("cluster-asan", "the manager's control plane tests with the address sanitizer", "asan"),
+    python_sanitized("cluster-tsan", "the manager's control plane tests with the thread sanitizer", "tsan"),
+    python_tests("e2e", "real pods in a real cluster", "tests/e2e", 2400, "tests/e2e"),
+    python_tests("docs", "every command in the documents", DOCS, 1200, DOCS),
+]
