@@ -12,7 +12,8 @@ build_key() {
 }
 built() { [ -x "$BIN/agentkube" ] && [ "$(cat "$BIN/.key" 2>/dev/null)" = "$(build_key)" ]; }
 
-build() {
+# In a subshell: the lock goes with it, and no daemon that is started later inherits it.
+build() (
   if built; then say "build: $BIN is up to date"; return; fi
   need apt-get dpkg-source patch go sha256sum flock
   say "build: Kubernetes $VERSION from Debian's source package (once; 3 to 6 minutes on two cores)"
@@ -34,17 +35,18 @@ build() {
   mv "$out" "$BIN"
   clean_build
   say "build: $BIN ($(du -sh "$BIN" | cut -f1)) in $((SECONDS - t0)) s"
-}
+)
 
 # The sample controller of the same source tree, as shipped and with its two throttles lifted: the client's
 # request rate and the number of workers. A yardstick for operators.
-build_sample_controller() {
+build_sample_controller() (
   local key
   key=$({ echo "$VERSION"; cat "$PARTS/go/sample-controller.sed" "$PARTS"/patches/*.patch; } | sha256sum | cut -d' ' -f1)
   if [ "$(cat "$SAMPLE/.key" 2>/dev/null)" = "$key" ]; then say "build: $SAMPLE is up to date"; echo "$SAMPLE"; return; fi
   need apt-get dpkg-source patch go sha256sum flock
   local t0=$SECONDS S
   lock_build
+  if [ "$(cat "$SAMPLE/.key" 2>/dev/null)" = "$key" ]; then echo "$SAMPLE"; return; fi
   prepare_sources
   S=$GOPATH/src/k8s.io/kubernetes
   cd "$S"
@@ -64,13 +66,11 @@ build_sample_controller() {
   clean_build
   say "build: $SAMPLE in $((SECONDS - t0)) s"
   echo "$SAMPLE"
-}
+)
 
 # ---------------------------------------------------------------- steps
 lock_build() {
-  mkdir -p "$WORKDIR"
-  exec 8>"$WORKDIR.lock"
-  flock -n 8 || { say "  waiting for another build ..."; flock 8; }
+  take_lock 8 "$WORKDIR.lock" build
   mkdir -p "$WORKDIR"
 }
 clean_build() {

@@ -49,10 +49,11 @@ need() {
 
 # ---- waiting
 until_ok() { # SECONDS WHAT COMMAND...
-  local end=$((SECONDS + $1)) what=$2
+  local end=$((SECONDS + $1)) what=$2 tries=0
   shift 2
   while ! "$@" >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$end" ] || die "$what: not there in time; the logs are in $D/log"
+    [ $((++tries % 10)) != 0 ] || no_daemon_died
     sleep 0.1
   done
 }
@@ -73,13 +74,15 @@ step() { # WHAT COMMAND...
   return "$rc"
 }
 
-# ---- one at a time: every verb that changes a cluster holds the lock beside its state directory
-lock_state() {
-  mkdir -p "${D%/*}"
+# ---- one at a time: every verb that changes a cluster or the cache holds a lock beside what it changes
+take_lock() { # FILE-DESCRIPTOR FILE WHAT
+  local fd=$1 file=$2
+  mkdir -p "${file%/*}"
   while :; do
-    exec 9>"$D.lock"
-    flock 9
-    # down removes the file while it holds it: whoever waited then holds a lock that nobody else sees
-    [ "$(stat -Lc %i /proc/self/fd/9 2>/dev/null)" = "$(stat -c %i "$D.lock" 2>/dev/null)" ] && return
+    eval "exec $fd>\"\$file\""
+    flock -n "$fd" || { say "waiting for another $3 ..."; flock "$fd"; }
+    # the holder may remove the file at its end: whoever waited then holds a lock that nobody else sees
+    [ "$(stat -Lc %i "/proc/self/fd/$fd" 2>/dev/null)" = "$(stat -c %i "$file" 2>/dev/null)" ] && return
   done
 }
+lock_state() { take_lock 9 "$D.lock" "hack/cluster on $NAME"; }

@@ -24,7 +24,7 @@ choose_settings() { # node|control
     say "up: programs from KUBEBUILDER_ASSETS ($assets)"
   else
     need etcd
-    [ -x "$BIN/agentkube" ] || build
+    built || build
   fi
   if [ "$MODE" = node ]; then
     PORT=6443 BIND=0.0.0.0 ADVERTISE=$NODEIP ETCD=2379 ETCD_PEER=2380 KCM_PORT=10257 SCHEDULER_PORT=10259

@@ -19,6 +19,17 @@ pid_of() { # NAME
 }
 record() { echo "$2 $(started_at "$2" || echo 0)" >"$D/pid/$1"; }
 
+# Ends with the last words of a daemon that has been started and is gone.
+no_daemon_died() {
+  local c
+  for c in $COMPONENTS; do
+    if [ -e "$D/pid/$c" ] && ! pid_of "$c" >/dev/null; then
+      tail -n 5 "$D/log/$c" >&2 || true
+      die "$c has ended; see $D/log/$c"
+    fi
+  done
+}
+
 stop_one() { # NAME [SIGNAL]
   local p
   p=$(pid_of "$1") || { rm -f "$D/pid/$1"; return 0; }
@@ -77,9 +88,9 @@ start() { # NAME COMMAND...
 host_pid() {
   local p ns
   ns=$(readlink "/proc/$(pid_of init)/ns/pid")
-  for p in $(awk -v n="$1" '/^NSpid:/ && NF == 3 && $3 == n { print $2 }' /proc/[0-9]*/status 2>/dev/null); do
+  while read -r p; do
     if [ "$(readlink "/proc/$p/ns/pid")" = "$ns" ]; then echo "$p"; return; fi
-  done
+  done < <(awk -v n="$1" '/^NSpid:/ && NF == 3 && $3 == n { print $2 }' /proc/[0-9]*/status 2>/dev/null)
 }
 
 # Daemons whose state directory somebody removed: found by their working directory, which is that directory.

