@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for a condition, never for a time."""
+import time
+
+
+def wait_for(fn, what, timeout=120, interval=0.1):
+    """Calls fn until what it returns is true, and returns that. An AssertionError of fn means "not yet".
+
+    `what` finishes the sentence "waited N s for …"; the failure also shows what fn said last.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            last = fn()
+            if last:
+                return last
+        except AssertionError as error:
+            last = error
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"waited {timeout} s for {what}; last: {str(last)[:4000]}")
+        time.sleep(interval)
+        interval = min(interval * 1.3, 0.5)
