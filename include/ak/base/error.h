@@ -12,7 +12,7 @@
  *         return ak_error_set(reterr, -EINVAL, "metadata.name: must not be empty");
  *     r = ak_client_get(client, path, &reply, reterr);
  *     if (r < 0)
- *         return ak_error_wrap(reterr, "read ConfigMap \"%s/%s\"", ns, name);
+ *         return ak_error_wrap(reterr, r, "read ConfigMap \"%s/%s\"", ns, name);
  *
  * Text starts in lower case, has no trailing dot and quotes what users typed. Never put a secret
  * into it. Depends on nothing but alloc.h.
@@ -43,7 +43,10 @@ enum ak_code {
 
 struct ak_error;
 
-/* Makes *reterr (NULL: only the code is wanted) and returns `code`. An older *reterr is replaced. */
+/*
+ * Makes *reterr (NULL: only the code is wanted) and returns `code`. An older *reterr is replaced.
+ * Without memory for the text, *reterr is the error of ak_error_oom() and -ENOMEM is returned.
+ */
 #define ak_error_set(reterr, code, ...)                                                            \
     ak_error_set_at((reterr), (code), __FILE__, __LINE__, __VA_ARGS__)
 AK_PUBLIC int ak_error_set_at(struct ak_error **reterr, int code, const char *file, int line,
@@ -69,7 +72,10 @@ AK_PUBLIC const char *ak_error_file(const struct ak_error *err);
 AK_PUBLIC int ak_error_line(const struct ak_error *err);
 /* "not found", "conflict", strerror() of an errno, ... */
 AK_PUBLIC const char *ak_code_text(int code);
-/* The apiserver's HTTP status for a code, and back. */
+/*
+ * The code for an apiserver's answer, 0 for 2xx. `reason` (of the Status object, may be NULL) tells
+ * the two kinds of 409 apart. 503 is AK_E_SERVER: who has seen a Retry-After says AK_E_THROTTLED.
+ */
 AK_PUBLIC int ak_code_from_http(int http_status, const char *reason);
 
 /* Retry policy is a property of the code; only the controller loop acts on it. */
