@@ -46,6 +46,8 @@ AK_PUBLIC AK_MUST_USE int ak_queue_add(struct ak_queue *self, struct ak_key key,
 /* Waits for a key. 0, or AK_E_CANCELLED when the queue was shut down. Every key taken must be given
  * back with exactly one of done / retry. Thread: any worker. */
 AK_PUBLIC AK_MUST_USE int ak_queue_take(struct ak_queue *self, struct ak_request *ret);
+/* The same without waiting: -EAGAIN when no key is ready. */
+AK_PUBLIC AK_MUST_USE int ak_queue_try_take(struct ak_queue *self, struct ak_request *ret);
 /* Finished. `again_after` >= 0 runs it again then; negative: only when something adds it. Forgets failures. */
 AK_PUBLIC void ak_queue_done(struct ak_queue *self, const struct ak_request *req, ak_msec again_after);
 /* Failed: runs it again after the backoff (or after `at_least`, if that is longer). */
@@ -53,15 +55,21 @@ AK_PUBLIC void ak_queue_retry(struct ak_queue *self, const struct ak_request *re
 /* Wakes and sends away all takers; keys that wait are dropped. */
 AK_PUBLIC void ak_queue_shutdown(struct ak_queue *self);
 
+/* 10 ns * 10^i, as controller-runtime's workqueue metrics. */
+#define AK_QUEUE_BUCKETS 12
+extern AK_PUBLIC const double ak_queue_bounds[AK_QUEUE_BUCKETS];
 struct ak_queue_stats {
     uint64_t adds, merges, retries;
+    uint64_t dropped; /* adds that failed: no memory, or over max_keys. The manager looks at everything again. */
     size_t depth; /* ready now */
     size_t delayed;
     size_t active;
     ak_msec oldest; /* age of the oldest ready key */
-    ak_msec longest_running;
+    ak_msec longest_running, unfinished; /* of the active keys: the longest, the sum */
+    uint64_t wait_count, work_count;
     double wait_sum, work_sum; /* seconds */
-    uint64_t wait_buckets[12], work_buckets[12]; /* 10 ns * 10^i as client-go */
+    /* Not cumulative; bounds are ak_queue_bounds; the last one is above all bounds. */
+    uint64_t wait_buckets[AK_QUEUE_BUCKETS + 1], work_buckets[AK_QUEUE_BUCKETS + 1];
 };
 AK_PUBLIC void ak_queue_stats(struct ak_queue *self, struct ak_queue_stats *ret);
 #endif

@@ -6,7 +6,9 @@
  * level-based: it cannot know why it was called. Results:
  *   0                       done; `again_after` >= 0 asks for another call then
  *   terminal error          logged once, not retried until something wakes the key (ak_code_is_terminal)
- *   AK_E_CONFLICT, _GONE    normal: the cache is behind; tried again with backoff, logged at debug only
+ *   AK_E_CONFLICT, _GONE, _ALREADY_EXISTS
+ *                           normal: the cache is behind; tried again with backoff, logged at debug only
+ *   AK_E_CANCELLED          we are stopping, or lead no longer: logged at debug only
  *   AK_E_THROTTLED          tried again after Retry-After
  *   any other error         logged once per failure, tried again with backoff
  */
@@ -44,12 +46,16 @@ AK_PUBLIC AK_MUST_USE int ak_controller_start(struct ak_controller *self, struct
  * cancelled). Joined when it returns. */
 AK_PUBLIC void ak_controller_stop(struct ak_controller *self);
 
+/* Bounds of controller_runtime_reconcile_time_seconds. */
+#define AK_RECONCILE_BUCKETS 40
+extern AK_PUBLIC const double ak_reconcile_bounds[AK_RECONCILE_BUCKETS];
 struct ak_controller_stats {
-    uint64_t success, error, terminal, requeue_after, panics_never;
+    uint64_t success, error, terminal, requeue_after;
+    uint64_t behind; /* conflicts and the like: tried again, not an error */
     int workers, busy;
     double time_sum;
     uint64_t time_count;
-    uint64_t time_buckets[32]; /* controller-runtime's buckets, see metrics */
+    uint64_t time_buckets[AK_RECONCILE_BUCKETS + 1]; /* not cumulative; the last: above all bounds */
 };
 AK_PUBLIC void ak_controller_stats(struct ak_controller *self, struct ak_controller_stats *ret);
 #endif

@@ -21,15 +21,26 @@ struct ak_route {
     enum ak_cause cause;    /* for this reason. */
 };
 
-/* Runs the rows for one change. `queue_of` finds a controller's queue by name (NULL: the row is skipped). */
-typedef struct ak_queue *(*ak_queue_of_fn)(const char *controller, void *user);
+/* Runs the rows for one change. `queue_of` finds a controller's queue by name (NULL: the row is skipped);
+ * it gets `queue_user`, a row's keys() gets `user`. A key that a queue does not take is counted there
+ * (ak_queue_stats.dropped). */
+typedef struct ak_queue *(*ak_queue_of_fn)(const char *controller, void *queue_user);
 AK_PUBLIC void ak_route_change(const struct ak_route *rows, size_t n_rows,
-                               const struct ak_change *change, ak_queue_of_fn queue_of, void *user);
+                               const struct ak_change *change, ak_queue_of_fn queue_of,
+                               void *queue_user, void *user);
+/* Wakes the object's own key (rows without keys()) whatever changed or not: a resync. */
+AK_PUBLIC void ak_route_resync(const struct ak_route *rows, size_t n_rows,
+                               const struct ak_object *object, ak_queue_of_fn queue_of,
+                               void *queue_user);
 
 /* Ready-made parts. */
 /* The controller owner of kind `resource`, if the object has one: emits namespace/ownerName. */
 AK_PUBLIC bool ak_route_owner(const struct ak_object *object, const struct ak_resource *owner,
                               struct ak_key *ret);
+/* Emits the controller owners of kind `owner`, of the object as it was and as it is: the body of most
+ * keys() functions for children. */
+AK_PUBLIC void ak_route_owners(const struct ak_change *change, const struct ak_resource *owner,
+                               ak_key_emit_fn emit, void *emit_user);
 /* generation, deletionTimestamp, labels or annotations changed: not a mere status write. */
 AK_PUBLIC bool ak_route_spec_changed(const struct ak_change *change);
 #endif

@@ -7,6 +7,8 @@
  *              |           +-- 410 Gone, in the answer or as an ERROR frame -> LISTING
  *              +-- BACKOFF -+-- refused, broken, throttled: jittered exponential backoff, Retry-After obeyed
  *
+ * Lists ask for the newest state (no resourceVersion: a quorum read), never for what an apiserver happens to
+ * have in its cache: a manager that starts, or takes over, on an old picture would make children a second time.
  * Lists are paged (limit 500, continue token; an expired token lists again from the start) and read
  * object by object. Watches ask for bookmarks. A stream that is silent for longer than its idle limit is
  * dropped and resumed. Runs on the loop's thread; the sink is called there.
@@ -40,11 +42,15 @@ AK_PUBLIC AK_MUST_USE int ak_watch_new(struct ak_loop *loop, struct ak_client *c
                                        ak_watch_sink_fn sink, void *user, struct ak_watch **ret,
                                        struct ak_error **reterr);
 AK_DEFINE_AUTO_PTR(ak_watch, ak_watch_free)
-AK_PUBLIC void ak_watch_start(struct ak_watch *self); /* Thread: loop, or before it runs */
+/* Lists anew if it was stopped; does nothing if it runs. Thread: loop, or before it runs. */
+AK_PUBLIC void ak_watch_start(struct ak_watch *self);
+/* Drops what it does and lists again from the start (the sink lost something). Thread: loop. */
+AK_PUBLIC void ak_watch_relist(struct ak_watch *self);
 AK_PUBLIC void ak_watch_stop(struct ak_watch *self);
 
 struct ak_watch_stats {
     uint64_t lists, pages, watches, events, bookmarks, gone, errors;
+    uint64_t skipped; /* objects that could not be decoded at all */
     bool synced;
     const char *state;      /* "listing", "watching", "backoff", ... */
     char last_error[256];   /* "" if the last request was fine */

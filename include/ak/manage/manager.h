@@ -2,7 +2,8 @@
 /*
  * Puts a program together and runs it: caches fed by watches, controllers fed by routes, leader
  * election, health and metrics endpoints, signals, and an orderly end. Start and stop order are data
- * (enum ak_stage); stop is the reverse, with a deadline.
+ * (enum ak_stage); stop is the reverse, with a deadline: then requests that still run are abandoned.
+ * It is the program's frame, so it logs the few lines of a life (synced, leading, stopping) at info.
  *
  *     static const struct ak_source sources[] = { {.kind = &foo_kind}, {.kind = &deployment_kind, ...} };
  *     static const struct ak_route routes[] = { {&foo_kind, ..., "foo", AK_CAUSE_CHANGED}, ... };
@@ -56,13 +57,19 @@ struct ak_manager_options {
     size_t n_routes;
     const struct ak_controller_options *controllers; /* .user is replaced by options.user if NULL */
     size_t n_controllers;
-    void *user;
+    void *user; /* for reconcile, routes' keys(), collect and services */
     bool leader_elect;
     struct ak_leader_options leader; /* timings only */
     const char *bind_address;        /* NULL: all */
     int metrics_port, probe_port;    /* negative: off; 0: any free one */
     void (*collect)(struct ak_metrics *m, void *user); /* more metrics; may be NULL */
     ak_msec stop_deadline;           /* 0: 10 s */
+    /* Every object's own key is run again this often (+-10 %); 0: 10 h, negative: never. */
+    ak_msec resync;
+    /* AK_STAGE_SERVICES: what every replica serves. Called on the thread of ak_manager_run(), after the
+     * caches are synced; may be NULL. */
+    int (*start_services)(struct ak_manager *m, void *user, struct ak_error **reterr);
+    void (*stop_services)(struct ak_manager *m, void *user);
 };
 AK_PUBLIC struct ak_manager *ak_manager_free(struct ak_manager *self);
 AK_PUBLIC AK_MUST_USE int ak_manager_new(const struct ak_manager_options *options,
@@ -81,4 +88,8 @@ AK_PUBLIC struct ak_events *ak_manager_events(struct ak_manager *self);
 AK_PUBLIC const struct ak_apply *ak_manager_apply(struct ak_manager *self);
 AK_PUBLIC struct ak_queue *ak_manager_queue(struct ak_manager *self, const char *controller);
 AK_PUBLIC bool ak_manager_is_synced(struct ak_manager *self);
+AK_PUBLIC struct ak_loop *ak_manager_loop(struct ak_manager *self);
+/* The ports that are really bound; 0: off, or not started yet. */
+AK_PUBLIC uint16_t ak_manager_metrics_port(struct ak_manager *self);
+AK_PUBLIC uint16_t ak_manager_probe_port(struct ak_manager *self);
 #endif
