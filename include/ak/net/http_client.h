@@ -3,8 +3,9 @@
  * HTTP/1.1 and TLS on libcurl, in two forms: a blocking call for worker threads (connections are
  * pooled and kept alive), and a stream for the loop thread (libcurl's multi-socket interface).
  *
- * Nothing is followed or retried here: redirects are errors, retry policy belongs to the callers.
- * Every request has a time limit.
+ * Nothing is followed or retried here: a redirect is an answer like any other, retry policy belongs to
+ * the callers. (libcurl alone sends a request again, once, when a kept-alive connection turns out to be
+ * closed before any byte of the answer.) Every request has a time limit. No environment is read.
  */
 #ifndef AK_NET_HTTP_CLIENT_H
 #define AK_NET_HTTP_CLIENT_H
@@ -57,6 +58,8 @@ AK_PUBLIC void ak_http_reply_done(struct ak_http_reply *self);
 AK_DEFINE_AUTO(ak_http_reply, ak_http_reply_done)
 
 struct ak_http_client;
+/* No call may be under way. Streams that still run are stopped: with streams, free it on the loop's
+ * thread or when the loop does not run, never inside a callback of a stream, and before the loop. */
 AK_PUBLIC struct ak_http_client *ak_http_client_free(struct ak_http_client *self);
 AK_PUBLIC AK_MUST_USE int ak_http_client_new(const struct ak_http_target *target,
                                              struct ak_http_client **ret, struct ak_error **reterr);
@@ -66,8 +69,9 @@ AK_DEFINE_AUTO_PTR(ak_http_client, ak_http_client_free)
 AK_PUBLIC AK_MUST_USE int ak_http_do(struct ak_http_client *self, const struct ak_http_request *req,
                                      struct ak_http_reply *reply, struct ak_error **reterr);
 
-/* Streams. All callbacks on the loop's thread. `end` comes exactly once, also after ak_http_stream_stop()
- * (then with AK_E_CANCELLED), and is the last one; the stream is freed when it returns. */
+/* Streams. All callbacks on the loop's thread. `end` comes exactly once and is the last one; the stream
+ * is freed when it returns. ak_http_stream_stop() calls it with AK_E_CANCELLED before it returns, and may
+ * be called inside begin and data too. Streams may be started and stopped inside every callback. */
 struct ak_http_stream_ops {
     /* Before the first data. Return negative to give up (end follows with that code). */
     int (*begin)(int status, ak_msec retry_after, void *user);
@@ -75,6 +79,7 @@ struct ak_http_stream_ops {
     void (*end)(int code, const struct ak_error *err, void *user); /* 0: the server ended it properly */
 };
 struct ak_http_stream;
+/* Thread: loop, or before it runs. Copies what `req` points to. */
 AK_PUBLIC AK_MUST_USE int ak_http_stream_start(struct ak_http_client *client, struct ak_loop *loop,
                                                const struct ak_http_request *req,
                                                const struct ak_http_stream_ops *ops, void *user,

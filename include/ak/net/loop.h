@@ -17,13 +17,15 @@ struct event_base;
 AK_PUBLIC struct ak_loop *ak_loop_free(struct ak_loop *self); /* not while it runs; pending posts are run */
 AK_PUBLIC AK_MUST_USE int ak_loop_new(struct ak_loop **ret, struct ak_error **reterr);
 AK_DEFINE_AUTO_PTR(ak_loop, ak_loop_free)
-/* Runs on the calling thread until ak_loop_stop(). */
+/* Runs on the calling thread until ak_loop_stop(); a stop that came before the run ends it at once. */
 AK_PUBLIC AK_MUST_USE int ak_loop_run(struct ak_loop *self, struct ak_error **reterr);
 AK_PUBLIC void ak_loop_stop(struct ak_loop *self); /* Thread: any. */
 
 typedef void (*ak_loop_fn)(void *user);
-/* Runs fn(user) on the loop's thread, exactly once, in order. Thread: any. -ENOMEM, or -ESHUTDOWN after
- * the loop was freed its queue. */
+#define AK_LOOP_MAX_POSTS 65536
+/* Runs fn(user) on the loop's thread, exactly once, in order (what waits when the loop is freed runs
+ * then, on the freeing thread). Thread: any. -ENOMEM; -ENOBUFS when AK_LOOP_MAX_POSTS wait;
+ * -ESHUTDOWN while the loop is being freed. */
 AK_PUBLIC AK_MUST_USE int ak_loop_post(struct ak_loop *self, ak_loop_fn fn, void *user);
 AK_PUBLIC bool ak_loop_is_here(const struct ak_loop *self); /* is this the loop's thread? */
 
