@@ -40,8 +40,10 @@ struct ak_kind {
 
 /* "v1" or "apps/v1", into a buffer. */
 AK_PUBLIC const char *ak_resource_api_version(const struct ak_resource *r, char buf[static 128]);
-/* Path of a collection (name NULL) or an object, each part escaped; `sub` is a subresource or NULL.
- * /api/v1/namespaces/NS/pods/NAME/status, /apis/GROUP/VERSION/... ns NULL or "": all namespaces. */
+/* Appends the path of a collection (name NULL) or an object, each part escaped; `sub` is a subresource or
+ * NULL. /api/v1/namespaces/NS/pods/NAME/status, /apis/GROUP/VERSION/... ns NULL or "": all namespaces.
+ * -EINVAL: an empty name, or a namespaced object without its namespace (neither may become the path of
+ * a collection). "." and ".." are not names; the apiserver refuses them. */
 AK_PUBLIC AK_MUST_USE int ak_resource_path(const struct ak_resource *r, const char *ns,
                                            const char *name, const char *sub, struct ak_buf *out);
 #endif
