@@ -191,7 +191,7 @@ struct ak_tool_grant {
 struct ak_tool_request_rule {
     /* Methods; left out, all. */
     struct ak_string_list methods;
-    /* Paths; a * at the end matches everything below. Left out, all. */
+    /* Paths; a * stands for one part, at the end for everything below. Left out, all. */
     struct ak_string_list paths;
 };
 
