@@ -78,10 +78,11 @@ struct decimal {
     bool overflow;
 };
 #define DECIMAL_DIGITS_MAX ((unsigned __int128)100000000000000000ULL) /* 10^17 */
+#define DECIMAL_SCALE_MAX 18 /* "0.000..." has no digits but must stop too */
 
 static void add_digit(struct decimal *d, unsigned digit, bool in_fraction)
 {
-    if (d->digits < DECIMAL_DIGITS_MAX) {
+    if (d->digits < DECIMAL_DIGITS_MAX && d->scale < DECIMAL_SCALE_MAX) {
         d->digits = d->digits * 10 + digit;
         d->scale += in_fraction;
     } else if (in_fraction) {
