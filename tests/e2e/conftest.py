@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The product as its users install it: images, chart, pods. Fixtures beside those of ../conftest.py:
+
+installed  session: the whole node, with our images loaded and the chart installed    (kubetest.Cluster)
+agents     the Agents of this test's namespace                                          (kubetest.agents.Agents)
+git_server a repository that pods can clone over HTTP, with and without a password
+"""
+import base64
+import functools
+import http.server
+import os
+import subprocess
+import threading
+
+import pytest
+from kubetest.agents import Agents
+from kubetest.cluster import ROOT
+
+RUNTIMES = ("claude-code", "opencode")
+RELEASE = ("agentkube", "agentkube/helm/agentkube", "--namespace", "agentkube-system")
+
+
+def build_images(output):
+    # the programs were built by the suite before, into build/bin
+    done = subprocess.run([ROOT + "/hack/images", "--output", output, "manager", *RUNTIMES], cwd=ROOT, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1500, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return [os.path.join(output, name) for name in sorted(os.listdir(output)) if name.endswith(".tar")]
+
+
+@pytest.fixture(scope="session")
+def installed(cluster, tmp_path_factory):
+    if not cluster.foreign:  # somebody's own cluster pulls, or has them already
+        for archive in build_images(str(tmp_path_factory.mktemp("images"))):
+            cluster.hack("load-image", archive, timeout=900)
+    done = cluster.helm("upgrade", "--install", *RELEASE, "--create-namespace", "--set", "manager.logLevel=info",
+                        "--wait", "--timeout", "300s", timeout=400)
+    assert done.returncode == 0, done.stderr + cluster.kubectl("-n", "agentkube-system", "describe", "pods").stdout
+    cluster.must("-n", "agentkube-system", "rollout", "status", "deployment/agentkube-manager", "--timeout=120s")
+    yield cluster
+    cluster.helm("uninstall", RELEASE[0], *RELEASE[2:])
+
+
+@pytest.fixture
+def agents(installed, cluster, namespace):
+    return Agents(installed, namespace)
+
+
+class GitServer(http.server.ThreadingHTTPServer):
+    """git's dumb HTTP protocol; everything below /private wants user and password."""
+
+    daemon_threads = True
+    user, password = "robot", "hunter2-canary"
+
+    def url(self, path, host):
+        return f"http://{host}:{self.server_port}/{path}"
+
+
+class GitHandler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        wanted = "Basic " + base64.b64encode(f"{GitServer.user}:{GitServer.password}".encode()).decode()
+        if self.path.startswith("/private") and self.headers.get("Authorization") != wanted:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        super().do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def git_server(cluster, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("git")
+    work = folder / "work"
+    work.mkdir()
+
+    def git(*arguments, cwd=work):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main", *arguments],
+                       cwd=cwd, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    git("init")
+    (work / "hello.txt").write_text("from git\n")
+    git("add", ".")
+    git("commit", "-m", "first")
+    for place in ("public", "private"):
+        (folder / "www" / place).mkdir(parents=True)
+        git("clone", "--bare", str(work), str(folder / "www" / place / "repo.git"), cwd=folder)
+        git("update-server-info", cwd=folder / "www" / place / "repo.git")
+    index = cluster.environment.get("AGENTKUBE_INDEX", "0")
+    # the host's end of the node's cable: only this machine and its pods reach it
+    host = f"10.250.{index}.1"
+    server = GitServer((host, 0), functools.partial(GitHandler, directory=str(folder / "www")))
+    server.host = host
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
