@@ -26,4 +26,11 @@ struct ak_key {
     const char *namespace_; /* "" for cluster-scoped */
     const char *name;
 };
+#define AK_KEY_NS_SIZE 64    /* with its NUL */
+#define AK_KEY_NAME_SIZE 254 /* with its NUL */
+/* "namespace/name"; -EINVAL when a part is too long, or the name is empty. */
+AK_PUBLIC AK_MUST_USE int ak_key_text(struct ak_key key, char buf[static AK_KEY_MAX]);
+/* Takes such a text apart. */
+AK_PUBLIC void ak_key_split(const char *text, char ns[static AK_KEY_NS_SIZE],
+                            char name[static AK_KEY_NAME_SIZE]);
 #endif

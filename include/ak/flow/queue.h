@@ -27,8 +27,8 @@ struct ak_queue_options {
 };
 /* queue -> reconcile */
 struct ak_request {
-    char ns[64];
-    char name[254];
+    char ns[AK_KEY_NS_SIZE];
+    char name[AK_KEY_NAME_SIZE];
     enum ak_cause cause;
     unsigned attempt;      /* failures in a row before this one */
     uint64_t reconcile_id; /* for logs */
