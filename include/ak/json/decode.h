@@ -67,8 +67,8 @@ struct ak_field {
     uint32_t offset;
     const struct ak_type *sub;          /* STRUCT, LIST */
     const char *const *enum_names;      /* ENUM: NULL-terminated, [0] is "" */
-    const char *default_text;           /* STRING */
-    int64_t default_int;                /* INT, BOOL, ENUM */
+    const char *default_text;           /* STRING, INT_OR_STRING; not copied */
+    int64_t default_int;                /* INT, BOOL, ENUM, NUMBER */
 };
 struct ak_type {
     const char *name; /* for errors and docs */
@@ -97,8 +97,11 @@ struct ak_type {
 #define AK_FIELD_LIST(ctype, member, json_name, fl, subtype)                                       \
     AK_FIELD(ctype, member, json_name, AK_F_LIST, .flags = (fl), .sub = (subtype))
 
-/* Decodes `tree` into zeroed memory of type->size. Strings and lists go to the arena.
- * AK_E_INVALID with the path; -ENOMEM; AK_E_TOO_LARGE when the arena's limit is reached. */
+/*
+ * Decodes `tree` into zeroed memory of type->size. Strings and lists go to the arena, each as large as
+ * it must be. JSON null counts as absent. AK_E_INVALID with the path; -ENOMEM; AK_E_TOO_LARGE when the
+ * arena's limit is reached. On failure *out is half filled and of no use.
+ */
 AK_PUBLIC AK_MUST_USE int ak_decode(const struct ak_type *type, const json_t *tree, void *out,
                                     struct ak_arena *arena, struct ak_error **reterr);
 /* The other way: a struct as JSON. Absent values (NULL, 0 times, empty lists, unset options, enum 0) are left out. */

@@ -30,9 +30,16 @@ static inline void ak__auto_json(json_t **p)
  * before any thread starts. */
 AK_PUBLIC void ak_json_setup(void);
 
+/* One value of any type. AK_E_INVALID (the text never quotes `data`), AK_E_TOO_LARGE, -ENOMEM. Numbers
+ * beyond int64 and invalid UTF-8 are refused. */
 AK_PUBLIC AK_MUST_USE int ak_json_parse(const char *data, size_t len, json_t **ret,
                                         struct ak_error **reterr);
-/* The first YAML document of `data` (anchors refused: they are how a small file becomes a large tree). */
+/*
+ * The first YAML document of `data`; JSON null if there is none. Plain scalars mean what they mean to
+ * kubectl (YAML 1.1: `yes` is true, 0644 is octal), a key given twice is an error, tags of one's own
+ * are refused. Aliases and merge keys are copied, 100,000 values at most: they are how a small file
+ * becomes a large tree.
+ */
 AK_PUBLIC AK_MUST_USE int ak_yaml_parse(const char *data, size_t len, json_t **ret,
                                         struct ak_error **reterr);
 /* All documents of a stream, as a JSON array; empty documents are left out. */

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <ak/json/json.h>
+
+#include "json_internal.h"
+#include <ak/base/alloc.h>
+#include <ak/base/text.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local bool memory_failed;
+
+/* ---- jansson's memory ---- */
+
+static void *json_alloc(size_t size)
+{
+    void *p = ak_malloc(size);
+
+    if (!p)
+        memory_failed = true;
+    return p;
+}
+
+void ak_json_setup(void)
+{
+    json_set_alloc_funcs(json_alloc, ak_free);
+    json_object_seed(0); /* random: hostile keys cannot be made to collide */
+}
+
+void ak__json_memory_watch(void)
+{
+    memory_failed = false;
+}
+
+bool ak__json_memory_failed(void)
+{
+    return memory_failed;
+}
+
+/* ---- reading ---- */
+
+/* Returns how deep the text nests. Runs before the recursive parser and does not recurse itself. */
+static size_t nesting(const char *data, size_t len)
+{
+    size_t depth = 0, deepest = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < len; i++) {
+        char c = data[i];
+
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+            deepest = AK_MAX(deepest, depth);
+        } else if ((c == '}' || c == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return deepest;
+}
+
+/* jansson quotes the text near the mistake, which may be a Secret's: only the reason is passed on. */
+static int syntax_error(json_error_t *error, struct ak_error **reterr)
+{
+    char *near = strstr(error->text, " near '");
+
+    if (near)
+        *near = '\0';
+    return ak_error_set(reterr, AK_E_INVALID, "not valid JSON: line %d, column %d: %s", error->line,
+                        error->column, error->text);
+}
+
+int ak_json_parse(const char *data, size_t len, json_t **ret, struct ak_error **reterr)
+{
+    json_error_t error;
+    json_t *tree;
+
+    if (len > AK_JSON_MAX_BYTES)
+        return ak_error_set(reterr, AK_E_TOO_LARGE, "JSON of %zu bytes: more than %u are not read",
+                            len, AK_JSON_MAX_BYTES);
+    if (nesting(data, len) > AK_JSON_MAX_DEPTH)
+        return ak_error_set(reterr, AK_E_TOO_LARGE, "JSON nests deeper than %d levels",
+                            AK_JSON_MAX_DEPTH);
+    ak__json_memory_watch();
+    /* NUL in a string is somebody else's valid data: whoever reads that string refuses it. */
+    tree = json_loadb(data, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!tree) {
+        if (ak__json_memory_failed() || json_error_code(&error) == json_error_out_of_memory)
+            return ak_error_oom(reterr);
+        return syntax_error(&error, reterr);
+    }
+    *ret = tree;
+    return 0;
+}
+
+/* ---- writing ---- */
+
+struct writer {
+    struct ak_buf *out;
+    int code;
+};
+
+static int write_some(const char *data, size_t len, void *user)
+{
+    struct writer *writer = user;
+
+    writer->code = ak_buf_add(writer->out, data, len);
+    return writer->code < 0 ? -1 : 0;
+}
+
+int ak_json_write(const json_t *tree, struct ak_buf *out, struct ak_error **reterr)
+{
+    struct writer writer = {.out = out};
+    size_t before = out->len;
+
+    ak__json_memory_watch();
+    if (json_dump_callback(tree, write_some, &writer, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+        return 0;
+    if (out->data) {
+        out->len = before;
+        out->data[before] = '\0';
+    }
+    if (writer.code == AK_E_TOO_LARGE)
+        return ak_error_set(reterr, AK_E_TOO_LARGE, "JSON text is larger than %zu bytes", out->max);
+    if (writer.code == -ENOMEM || ak__json_memory_failed())
+        return ak_error_oom(reterr);
+    return ak_error_set(reterr, -EINVAL, "cannot be written as JSON");
+}
+
+/* ---- hash ---- */
+
+static uint64_t hash_tree(uint64_t seed, const json_t *tree);
+
+static uint64_t hash_object(const json_t *tree)
+{
+    uint64_t sum = 0;
+
+    /* Addition does not care about the order of members. */
+    for (void *it = json_object_iter((json_t *)(uintptr_t)tree); it;
+         it = json_object_iter_next((json_t *)(uintptr_t)tree, it)) {
+        const char *key = json_object_iter_key(it);
+
+        sum += hash_tree(ak_hash_bytes(AK_HASH_SEED, key, strlen(key) + 1),
+                         json_object_iter_value(it));
+    }
+    return sum;
+}
+
+static uint64_t hash_integer(uint64_t seed, json_int_t value)
+{
+    uint64_t h = ak_hash_bytes(seed, "i", 1);
+
+    return ak_hash_bytes(h, &value, sizeof(value));
+}
+
+/* 1.0 and 1 are the same number to Kubernetes. */
+static uint64_t hash_real(uint64_t seed, double value)
+{
+    if (fabs(value) < 9007199254740992.0 && trunc(value) == value)
+        return hash_integer(seed, (json_int_t)value);
+    return ak_hash_bytes(ak_hash_bytes(seed, "r", 1), &value, sizeof(value));
+}
+
+static uint64_t hash_tree(uint64_t seed, const json_t *tree)
+{
+    uint64_t h = seed, sum;
+    size_t len;
+
+    switch (json_typeof(tree)) {
+    case JSON_OBJECT:
+        sum = hash_object(tree);
+        return ak_hash_bytes(ak_hash_bytes(h, "{", 1), &sum, sizeof(sum));
+    case JSON_ARRAY:
+        h = ak_hash_bytes(h, "[", 1);
+        for (size_t i = 0; i < json_array_size(tree); i++)
+            h = hash_tree(h, json_array_get(tree, i));
+        return ak_hash_bytes(h, "]", 1);
+    case JSON_STRING:
+        len = json_string_length(tree);
+        h = ak_hash_bytes(ak_hash_bytes(h, "\"", 1), &len, sizeof(len));
+        return ak_hash_bytes(h, json_string_value(tree), len);
+    case JSON_INTEGER:
+        return hash_integer(h, json_integer_value(tree));
+    case JSON_REAL:
+        return hash_real(h, json_real_value(tree));
+    case JSON_TRUE:
+        return ak_hash_bytes(h, "t", 1);
+    case JSON_FALSE:
+        return ak_hash_bytes(h, "f", 1);
+    case JSON_NULL:
+        break;
+    }
+    return ak_hash_bytes(h, "n", 1);
+}
+
+uint64_t ak_json_hash(const json_t *tree)
+{
+    return tree ? hash_tree(AK_HASH_SEED, tree) : 0;
+}
+
+/* ---- access ---- */
+
+static json_t *walk(const json_t *tree, va_list ap)
+{
+    const json_t *at = tree;
+
+    for (const char *key = va_arg(ap, const char *); key && at; key = va_arg(ap, const char *))
+        at = json_object_get(at, key); /* NULL if it is not an object */
+    return (json_t *)(uintptr_t)at;
+}
+
+json_t *ak_json_at(const json_t *tree, ...)
+{
+    json_t *at;
+    va_list ap;
+
+    va_start(ap, tree);
+    at = walk(tree, ap);
+    va_end(ap);
+    return at;
+}
+
+const char *ak_json_text(const json_t *tree, ...)
+{
+    json_t *at;
+    va_list ap;
+
+    va_start(ap, tree);
+    at = walk(tree, ap);
+    va_end(ap);
+    return json_string_value(at);
+}
+
+const char *ak__json_type_text(const json_t *value)
+{
+    static const char *const texts[] = {
+        [JSON_OBJECT] = "an object",   [JSON_ARRAY] = "a list",  [JSON_STRING] = "a string",
+        [JSON_INTEGER] = "an integer", [JSON_REAL] = "a number", [JSON_TRUE] = "a boolean",
+        [JSON_FALSE] = "a boolean",    [JSON_NULL] = "null",
+    };
+
+    return value ? texts[json_typeof(value)] : "nothing";
+}
+
+const char *ak__json_real_text(double value, char buf[static 32])
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(buf, 32, "%.*g", digits, value);
+        if (strtod(buf, NULL) == value)
+            break;
+    }
+    return buf;
+}
