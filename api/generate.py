@@ -16,7 +16,8 @@ sys.path.insert(0, str(ROOT / "api"))
 from generator import crd, ctypes, cwrite, reference, source  # noqa: E402
 
 SIZE_LIMIT = 200 * 1000   # of all definitions together: plain `kubectl apply` and Helm must take them
-CRD_FOLDERS = ["agentkube/config/crd-generated", "agentkube/helm/agentkube/crds"]
+PLAIN_FOLDER, CHART_FOLDER = "agentkube/config/crd-generated", "agentkube/helm/agentkube/crds"
+CRD_FOLDERS = [PLAIN_FOLDER, CHART_FOLDER]
 
 
 def outputs():
@@ -29,8 +30,9 @@ def outputs():
     for kind in kinds:
         text = crd.write(kind)
         size += len(text.encode())
-        for folder in CRD_FOLDERS:
-            files[f"{folder}/{source.GROUP}_{kind.plural}.yaml"] = text
+        name = f"{source.GROUP}_{kind.plural}.yaml"
+        files[f"{PLAIN_FOLDER}/{name}"] = text
+        files[f"{CHART_FOLDER}/{name}"] = crd.write(kind, for_chart=True)
         files[f"api/include/ak/api/{kind.file}.h"] = cwrite.kind_header(kind, modules[kind.file])
         files[f"api/generated/{kind.file}.c"] = cwrite.kind_body(kind, modules[kind.file])
         files[f"docs/reference/{kind.file}.md"] = reference.write(kind)

@@ -13,6 +13,10 @@ def schema(node):
     out = {key: node[key] for key in ORDER if key in node}
     out.update({key: value for key, value in node.items()
                 if key in OPENAPI_KEYS and key not in out})
+    # An API server of 1.20 that was compiled with Go 1.16 or later, as in Debian, takes an empty text for
+    # null (kubernetes#99804) and refuses the definition. C has the default all the same.
+    if out.get("default") == "":
+        del out["default"]
     if "description" in out:
         out["description"] = one_line(out["description"])
     if "properties" in out:
@@ -75,8 +79,21 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def write(kind):
-    text = yaml.dump(definition(kind), Dumper=_Dumper, sort_keys=False, width=100,
+# Helm makes the definitions of a chart's crds/ before it looks at the chart's templates, and lets a release carry only
+# objects that name it as their owner. With these marks `helm upgrade --set crds.install=true` may upgrade what
+# `helm install agentkube` made. They stay when the release goes: with them would go every Agent.
+CHART_LABELS = {"app.kubernetes.io/managed-by": "Helm"}
+CHART_ANNOTATIONS = {"meta.helm.sh/release-name": "agentkube",
+                     "meta.helm.sh/release-namespace": "agentkube-system",
+                     "helm.sh/resource-policy": "keep"}
+
+
+def write(kind, for_chart=False):
+    out = definition(kind)
+    if for_chart:
+        out["metadata"]["labels"].update(CHART_LABELS)
+        out["metadata"]["annotations"] = dict(CHART_ANNOTATIONS)
+    text = yaml.dump(out, Dumper=_Dumper, sort_keys=False, width=100,
                      default_flow_style=False)
     return ("# SPDX-License-Identifier: Apache-2.0\n"
             f"# Generated from {kind.source} by api/generate.py: change that file, not this one.\n"

@@ -197,7 +197,7 @@ struct ak_tool_request_rule {
 
 /* Verbs on resources. */
 struct ak_tool_policy_rule {
-    /* API groups; the empty one is the core group. */
+    /* API groups; left out or empty text, the core group. */
     struct ak_string_list api_groups;
     /* Resources, in the plural. */
     struct ak_string_list resources;
