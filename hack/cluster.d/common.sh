@@ -31,6 +31,7 @@ COMPONENTS="etcd containerd kube-apiserver kube-controller-manager kube-schedule
 # ---- talking
 say() { printf '%s\n' "$*" >&2; }
 die() { say "hack/cluster: $*"; exit 1; }
+wrong_usage() { say "hack/cluster: $* ('hack/cluster help')"; exit 2; }
 # the rights to run pods are missing: its own exit code, so that tests can skip
 no_rights() {
   say "hack/cluster: cannot run pods here: $*"

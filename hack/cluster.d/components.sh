@@ -3,8 +3,10 @@
 
 # ---------------------------------------------------------------- which cluster
 # A kubeconfig that the user has set, of a cluster that hack/cluster did not make.
+# The file of another of its clusters counts only while the environment does not choose a cluster.
 foreign() {
-  [ -n "${KUBECONFIG:-}" ] && [ "$KUBECONFIG" != "$D/admin.kubeconfig" ] && [ ! -e "${KUBECONFIG%/*}/pki/.done" ]
+  [ -n "${KUBECONFIG:-}" ] && [ "$KUBECONFIG" != "$D/admin.kubeconfig" ] || return 1
+  [ -z "${AGENTKUBE_INDEX:-}${AGENTKUBE_DIR:-}" ] || [ ! -e "${KUBECONFIG%/*}/pki/.done" ]
 }
 kubeconfig_path() {
   if foreign; then echo "$KUBECONFIG"
@@ -13,10 +15,10 @@ kubeconfig_path() {
 }
 
 # Ports and programs are chosen by the first up and then kept: restart and a second up find them here.
-# Sets MODE SERVER PORT BIND ADVERTISE ETCD ETCD_PEER KCM_PORT SCHEDULER_PORT SERVERS ETCD_PROGRAM.
+# Sets MODE SERVER PORT BIND ADVERTISE ETCD ETCD_PEER KCM_PORT SCHEDULER_PORT SERVERS ETCD_PROGRAM AUDIT GATES.
 choose_settings() { # node|control
   local assets=${KUBEBUILDER_ASSETS:-}
-  MODE=$1 SERVERS=$BIN ETCD_PROGRAM=etcd
+  MODE=$1 SERVERS=$BIN ETCD_PROGRAM=etcd AUDIT=${AGENTKUBE_AUDIT:-} GATES=${AGENTKUBE_FEATURE_GATES:-}
   if [ "$MODE" = control ] && [ -n "$assets" ]; then
     assets=$(path "$assets")
     [ -x "$assets/etcd" ] && [ -x "$assets/kube-apiserver" ] || die "KUBEBUILDER_ASSETS=$assets lacks etcd or kube-apiserver"
@@ -39,7 +41,7 @@ choose_settings() { # node|control
     SCHEDULER_PORT=$(free_port $((10259 + 10 * IDX)))
     SERVER=https://127.0.0.1:$PORT
   fi
-  declare -p MODE SERVER PORT BIND ADVERTISE ETCD ETCD_PEER KCM_PORT SCHEDULER_PORT SERVERS ETCD_PROGRAM >"$D/settings"
+  declare -p MODE SERVER PORT BIND ADVERTISE ETCD ETCD_PEER KCM_PORT SCHEDULER_PORT SERVERS ETCD_PROGRAM AUDIT GATES >"$D/settings"
 }
 free_port() { # PREFERRED
   local p=$1
@@ -55,8 +57,9 @@ up() {
   case ${1:-} in
     '') ;;
     --control-plane-only) mode=control ;;
-    *) die "up: unknown option $1" ;;
+    *) wrong_usage "up: no such option: $1" ;;
   esac
+  [ $# -le 1 ] || wrong_usage "up: too many arguments"
   if foreign; then
     say "up: KUBECONFIG is set: using that cluster ($KUBECONFIG), starting nothing"
     tools
@@ -71,7 +74,11 @@ up() {
   fi
   lock_state
   t0=$(date +%s%N)
-  if [ -e "$D/pid/init" ] && ! pid_of init >/dev/null; then say "up: the old cluster has died; clearing it"; down_locked; fi
+  # the machine was rebooted, somebody killed it, or an up was interrupted before the namespaces were complete
+  if namespaced && ! { [ -e "$D/priv/made" ] && pid_of init >/dev/null; }; then
+    say "up: clearing what is left of an old cluster"
+    down_locked
+  fi
   mkdir -p "$D/pid" "$D/log"
   if [ -f "$D/settings" ]; then
     read_settings
@@ -79,7 +86,8 @@ up() {
   else
     choose_settings $mode
   fi
-  if [ $mode = node ] && [ ! -e "$D/pid/init" ]; then touch "$D/namespaced"; make_namespaces; fi
+  pid_of etcd >/dev/null || say "up: $NAME: starting $(case $mode in node) echo 'a whole node' ;; *) echo 'a control plane' ;; esac) ..."
+  if [ $mode = node ] && ! namespaced; then make_namespaces; fi
   start_etcd
   [ $mode = control ] || start_containerd
   pki
@@ -112,13 +120,13 @@ start_etcd() {
 }
 start_apiserver() {
   local P=$D/pki more=()
-  if [ -n "${AGENTKUBE_AUDIT:-}" ]; then
+  if [ -n "$AUDIT" ]; then
     printf 'apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n' >"$D/audit.yaml"
     more+=(--audit-policy-file="$D/audit.yaml" --audit-log-path="$D/log/audit" --audit-log-maxsize=100)
   fi
   # without a controller manager no ServiceAccount is ever made, and no pod could be created
   [ -x "$SERVERS/kube-controller-manager" ] || more+=(--disable-admission-plugins=ServiceAccount)
-  [ -z "${AGENTKUBE_FEATURE_GATES:-}" ] || more+=(--feature-gates="$AGENTKUBE_FEATURE_GATES")
+  [ -z "$GATES" ] || more+=(--feature-gates="$GATES")
   start kube-apiserver "$SERVERS/kube-apiserver" --etcd-servers="http://127.0.0.1:$ETCD" --storage-backend=etcd3 \
     --bind-address="$BIND" --advertise-address="$ADVERTISE" --secure-port="$PORT" --service-cluster-ip-range="$SVCNET" \
     --allow-privileged=true --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --enable-bootstrap-token-auth=true --profiling=false \
@@ -133,7 +141,7 @@ start_apiserver() {
 }
 start_controllers() {
   local P=$D/pki k gates=() insecure=()
-  [ -z "${AGENTKUBE_FEATURE_GATES:-}" ] || gates=(--feature-gates="$AGENTKUBE_FEATURE_GATES")
+  [ -z "$GATES" ] || gates=(--feature-gates="$GATES")
   # 1.20 also opens an insecure port unless told not to; releases from 1.24 on have no such flag
   [ "$SERVERS" != "$BIN" ] || insecure=(--port=0)
   k=$D/kcm.kubeconfig
@@ -269,9 +277,8 @@ restart() { # COMPONENT
   case $c in
     apiserver | controller-manager | scheduler | proxy) c=kube-$c ;;
     dns) c=cluster-dns ;;
-    '') die "restart: name a component: $COMPONENTS" ;;
   esac
-  case " $COMPONENTS " in *" $c "*) ;; *) die "restart: no such component: $1 (there are $COMPONENTS)" ;; esac
+  case " $COMPONENTS " in *" $c "*) ;; *) wrong_usage "restart: no such component: $1 (there are $COMPONENTS)" ;; esac
   running
   [ -e "$D/pid/$c" ] || die "restart: $NAME has no $c"
   stop_one "$c" KILL

@@ -25,6 +25,9 @@ check_rights() {
 
 make_namespaces() {
   local d h p
+  ! ip link show "$VETH" >/dev/null 2>&1 ||
+    die "a cluster with index $IDX is running, and its state is not in $D ('hack/cluster down', or another AGENTKUBE_INDEX)"
+  touch "$D/namespaced"
   mkdir -p "$D/priv/sys" "$D/priv/var-log" "$D/kubelet" "$D/pv"
   # kubelet insists on these global sysctls: it is shown files with the values it wants, the host's stay
   for h in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
@@ -57,6 +60,7 @@ make_namespaces() {
   ip route add "$SVCNET" via "$NODEIP" dev "$VETH"
   make_cgroups
   cgroups | while read -r d; do echo "$p" >"$d/system/cgroup.procs" || true; done 2>/dev/null
+  touch "$D/priv/made"
 }
 
 # this cluster's cgroup in every hierarchy (one with cgroup v2, a dozen with v1)

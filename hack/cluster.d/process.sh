@@ -61,6 +61,7 @@ start() { # NAME COMMAND...
   local name=$1 pid
   shift
   pid_of "$name" >/dev/null && return 0
+  stop_unrecorded "$name"
   local cgroup=''
   if namespaced; then cgroup=$CGROUP; fi
   # The inner ( ) is born in the node's PID namespace and is gone at once: the daemon then belongs to the
@@ -83,6 +84,14 @@ start() { # NAME COMMAND...
   [ -n "$pid" ] || die "$name ended at once; see $D/log/$name"
   record "$name" "$pid"
   rm -f "$D/pid/$name.new"
+}
+# An up that was interrupted just after it had started a daemon has left only this file.
+stop_unrecorded() { # NAME
+  local p
+  p=$(cat "$D/pid/$1.new" 2>/dev/null) || return 0
+  if namespaced; then p=$(host_pid "$p"); fi
+  [ -z "$p" ] || [ "$(readlink "/proc/$p/cwd" 2>/dev/null)" != "$D" ] || kill -KILL "$p" 2>/dev/null || true
+  rm -f "$D/pid/$1.new"
 }
 # the host's number of a process that has number $1 in the node's PID namespace
 host_pid() {
