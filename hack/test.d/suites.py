@@ -87,7 +87,7 @@ FAULT = ["tests/fault"] if os.path.isdir("tests/fault") else []
 DOCS = "tests/cluster/test_docs.py"
 
 SUITES = [
-    by_tap("lint", "format, layers, banned functions, scripts", "hack/lint", 900, "hack/lint"),
+    by_tap("lint", "format, layers, banned functions, scripts", "hack/lint", 900, "make", "-s", "lint"),
     by_exit_code("build", "the release build, as `make` does it", "Makefile", 1200, "make"),
     meson_suite("unit", "every module by itself", "tests/unit"),
     meson_suite("fuzz", "the fuzz targets, on their corpora", "tests/fuzz/meson.build"),
