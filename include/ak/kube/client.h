@@ -21,6 +21,8 @@
 
 struct ak_client;
 
+/* Stops the streams that still run. With streams, on the loop's thread (not inside their callbacks) or when
+ * the loop does not run, and before the loop and the config are freed. */
 AK_PUBLIC struct ak_client *ak_client_free(struct ak_client *self);
 /* Keeps a reference to nothing but what it copies out of `config`, except the config itself, which
  * must outlive the client. */
@@ -38,6 +40,7 @@ struct ak_call {
     const char *body;
     size_t body_len;
     ak_msec timeout; /* 0: 30 s */
+    const struct ak_cancel *cancel; /* instead of the client's: for what is still sent while stopping */
 };
 /* Thread: any (blocking). *ret_tree may be NULL if the answer does not matter; both forms give the
  * HTTP status through negative codes only. */
@@ -57,8 +60,8 @@ AK_PUBLIC AK_MUST_USE int ak_client_update(struct ak_client *self, const struct 
                                            const char *sub, const json_t *object,
                                            const char *manager, json_t **ret,
                                            struct ak_error **reterr);
-/* Server-side apply of `object` (apiVersion, kind, name and namespace are filled in if missing);
- * sub: "status" or NULL. force takes over fields that others own. */
+/* Server-side apply of `object` (apiVersion and kind are filled in if missing, metadata.name and for
+ * namespaced kinds metadata.namespace must be there, as for create and update); sub: "status" or NULL. force takes over fields that others own. */
 AK_PUBLIC AK_MUST_USE int ak_client_apply(struct ak_client *self, const struct ak_resource *r,
                                           const char *sub, json_t *object, const char *manager,
                                           bool force, json_t **ret, struct ak_error **reterr);
@@ -77,7 +80,8 @@ AK_PUBLIC AK_MUST_USE int ak_client_delete(struct ak_client *self, const struct 
                                            const struct ak_delete_options *options,
                                            struct ak_error **reterr);
 
-/* A long answer (watch, paged list, log), on the loop's thread. accept NULL: application/json.
+/* A long answer (watch, paged list, log), on the loop's thread; *ret is stopped with
+ * ak_http_stream_stop(). accept NULL: application/json.
  * `ops` as in http_client.h, but a status of 400 or more does not reach begin/data: its Status
  * object arrives as end's error. The credential is resolved on the calling thread from the last known
  * value; a stale one gives AK_E_UNAUTHORIZED and is renewed in the background. */
@@ -87,7 +91,8 @@ AK_PUBLIC AK_MUST_USE int ak_client_stream(struct ak_client *self, struct ak_loo
                                            const struct ak_http_stream_ops *ops, void *user,
                                            struct ak_http_stream **ret, struct ak_error **reterr);
 
-/* rest_client_requests_total, by "code method", for /metrics. Calls fn for each. */
+/* rest_client_requests_total, by "code method", for /metrics. Calls fn for each. Status 0 is what
+ * client-go labels code="<error>": no answer came. */
 AK_PUBLIC void ak_client_each_count(struct ak_client *self,
                                     void (*fn)(const char *method, int status, uint64_t n, void *user),
                                     void *user);
