@@ -6,7 +6,7 @@ from .source import GROUP, VERSION, one_line
 
 
 def type_text(node):
-    if node.get("x-kubernetes-int-or-string"):
+    if node.get("c") == "quantity":
         return "quantity"
     if node.get("type") == "array":
         return f"list of {type_text(node['items'])}"
@@ -31,9 +31,9 @@ def limits(node):
         out.append(f"at least {node['minimum']}")
     if "maxLength" in node:
         out.append(f"at most {node['maxLength']} characters")
-    if "maxItems" in node:
+    if node.get("maxItems"):
         out.append(f"at most {node['maxItems']} entries")
-    if "maxProperties" in node:
+    if node.get("maxProperties"):
         out.append(f"at most {node['maxProperties']} entries")
     if "x-kubernetes-list-map-keys" in node:
         out.append(f"one entry for each `{node['x-kubernetes-list-map-keys'][0]}`")

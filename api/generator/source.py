@@ -21,7 +21,8 @@ OPENAPI_KEYS = {
     "type", "format", "description", "default", "enum", "pattern", "minLength", "maxLength",
     "minimum", "maximum", "minItems", "maxItems", "maxProperties", "properties", "items",
     "additionalProperties", "anyOf", "oneOf", "x-kubernetes-list-type",
-    "x-kubernetes-list-map-keys", "x-kubernetes-map-type", "x-kubernetes-int-or-string"}
+    "x-kubernetes-list-map-keys", "x-kubernetes-map-type", "not",
+    "x-kubernetes-preserve-unknown-fields"}
 OWN_KEYS = {"required", "ref", "include", "c", "cname", "enumName", "_type", "_about"}
 KIND_KEYS = {"kind", "plural", "shortNames", "cname", "nameMaxLength", "namePattern", "description",
              "printerColumns", "scale", "types", "spec", "status"}
@@ -71,7 +72,7 @@ class Resolver:
         unknown = set(node) - OPENAPI_KEYS - OWN_KEYS
         if unknown:
             raise SourceError(f"{self.where}: {path}: unknown key {sorted(unknown)[0]}")
-        if "type" not in node and not node.get("x-kubernetes-int-or-string"):
+        if "type" not in node and not node.get("c") == "quantity":
             raise SourceError(f"{self.where}: {path}: no type")
         for name in node.pop("include", []):
             included = copy.deepcopy(self.types[name])["properties"]
