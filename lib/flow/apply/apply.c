@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <ak/base/text.h>
+#include <ak/base/thread.h>
 
 /* For /metrics. Relaxed: they are numbers to look at, nothing is ordered by them. */
 static atomic_uint_fast64_t n_sent, n_skipped;
@@ -22,6 +23,59 @@ void ak_apply_counts(uint64_t *ret_sent, uint64_t *ret_skipped)
     *ret_skipped = atomic_load_explicit(&n_skipped, memory_order_relaxed);
 }
 
+/* An object somewhere, as far as ownership goes: in the cache, or just read. */
+struct standing {
+    const char *uid, *version; /* "" if not known */
+    uint64_t owned_hash;
+    bool is_ours;
+    char holder[320]; /* "Foo "x"", for the message */
+};
+
+/*
+ * What was written lately: "the object with this uid was given these fields while the cache showed it at
+ * that resourceVersion". As long as the cache still shows that one, it is behind our own write (or the
+ * write changed nothing: the server spells a value in its own way), and writing again would be for
+ * nothing. The table is small and forgets; that costs a needless request, never a missing one.
+ */
+#define N_RECENT 2048 /* a power of two */
+static struct recent {
+    uint64_t object, version, desired;
+} recent[N_RECENT];
+static struct ak_mutex recent_lock = {.m = PTHREAD_MUTEX_INITIALIZER}; /* guards recent */
+
+static struct recent recent_of(const struct standing *live, const char *sub, uint64_t desired)
+{
+    uint64_t object = ak_hash_bytes(AK_HASH_SEED, sub, strlen(sub) + 1);
+
+    return (struct recent){
+        .object = ak_hash_bytes(object, live->uid, strlen(live->uid)),
+        .version = ak_hash_bytes(AK_HASH_SEED, live->version, strlen(live->version)),
+        .desired = desired,
+    };
+}
+
+static struct recent *recent_slot(const struct recent *r)
+{
+    return &recent[(r->object ^ (r->object >> 32)) & (N_RECENT - 1)];
+}
+
+static bool was_written(const struct recent *r)
+{
+    bool same;
+
+    ak_mutex_lock(&recent_lock);
+    same = memcmp(recent_slot(r), r, sizeof(*r)) == 0;
+    ak_mutex_unlock(&recent_lock);
+    return same;
+}
+
+static void note_written(const struct recent *r)
+{
+    ak_mutex_lock(&recent_lock);
+    *recent_slot(r) = *r;
+    ak_mutex_unlock(&recent_lock);
+}
+
 /* Asked directly before each write: a deposed leader does nothing more. */
 static int begin_write(const struct ak_apply *self, struct ak_error **reterr)
 {
@@ -30,14 +84,6 @@ static int begin_write(const struct ak_apply *self, struct ak_error **reterr)
     (void)atomic_fetch_add_explicit(&n_sent, 1, memory_order_relaxed);
     return 0;
 }
-
-/* An object somewhere, as far as ownership goes: in the cache, or just read. */
-struct standing {
-    const char *uid;
-    uint64_t owned_hash;
-    bool is_ours;
-    char holder[320]; /* "Foo "x"", for the message */
-};
 
 static void describe_holder(struct standing *s, const char *kind, const char *name)
 {
@@ -52,9 +98,18 @@ static void stand_cached(const struct ak_object *live, const char *owner_uid, st
     const struct ak_meta *m = ak_object_meta(live);
     const struct ak_owner_ref *ref = ak_meta_controller(m);
 
-    *ret = (struct standing){.uid = m->uid, .owned_hash = ak_object_owned_hash(live)};
+    *ret = (struct standing){
+        .uid = m->uid ? m->uid : "",
+        .version = m->resource_version ? m->resource_version : "",
+        .owned_hash = ak_object_owned_hash(live),
+    };
     ret->is_ours = !owner_uid || (ref && ak_streq(ref->uid, owner_uid));
     describe_holder(ret, ref ? ref->kind : NULL, ref ? ref->name : NULL);
+}
+
+static const char *text_or_empty(const char *text)
+{
+    return text ? text : "";
 }
 
 static void stand_read(const json_t *live, const char *manager, const char *owner_uid,
@@ -66,7 +121,8 @@ static void stand_read(const json_t *live, const char *manager, const char *owne
         if (json_is_true(ak_json_at(json_array_get(refs, i), "controller", NULL)))
             ref = json_array_get(refs, i);
     *ret = (struct standing){
-        .uid = ak_json_text(live, "metadata", "uid", NULL),
+        .uid = text_or_empty(ak_json_text(live, "metadata", "uid", NULL)),
+        .version = text_or_empty(ak_json_text(live, "metadata", "resourceVersion", NULL)),
         .owned_hash = ak_owned_hash(live, manager),
     };
     ret->is_ours = !owner_uid || (ref && ak_streq(ak_json_text(ref, "uid", NULL), owner_uid));
@@ -86,7 +142,7 @@ static int set_uid(json_t *desired, const char *uid, struct ak_error **reterr)
 {
     json_t *metadata = json_object_get(desired, "metadata");
 
-    if (!uid)
+    if (!uid[0])
         return 0;
     if (!metadata || json_object_set_new(metadata, "uid", json_string(uid)) < 0)
         return ak_error_oom(reterr);
@@ -99,11 +155,13 @@ static int apply_over(const struct ak_apply *self, const struct ak_resource *r, 
 {
     const char *ns = ak_json_text(desired, "metadata", "namespace", NULL);
     const char *name = ak_json_text(desired, "metadata", "name", NULL);
+    uint64_t hash = ak_desired_hash(desired);
+    struct recent written = recent_of(live, "", hash);
     int n;
 
     if (!live->is_ours)
         return refuse_foreign(r, ns, name, live, reterr);
-    if (live->owned_hash && live->owned_hash == ak_desired_hash(desired))
+    if ((live->owned_hash && live->owned_hash == hash) || was_written(&written))
         return skip();
     n = set_uid(desired, live->uid, reterr);
     if (n >= 0)
@@ -116,7 +174,10 @@ static int apply_over(const struct ak_apply *self, const struct ak_resource *r, 
     if (n == AK_E_INVALID && strstr(ak_error_message(reterr ? *reterr : NULL), "metadata.uid"))
         return ak_error_set(reterr, AK_E_CONFLICT, "%s \"%s\" was replaced by another of that name",
                             r->kind, name);
-    return n < 0 ? n : 1;
+    if (n < 0)
+        return n;
+    note_written(&written);
+    return 1;
 }
 
 /* Reads the object past the cache. 1: it is there, and *ret_tree keeps what *ret points into; 0: not. */
@@ -243,16 +304,23 @@ int ak_apply_status(const struct ak_apply *self, const struct ak_object *live, c
     const struct ak_meta *m = ak_object_meta(live);
     const struct ak_resource *r = &ak_object_kind(live)->resource;
     AK_AUTO_JSON *doc = status_document(m, status);
+    struct standing standing;
+    struct recent written;
     int n;
 
     if (!doc)
         return ak_error_oom(reterr);
-    if (ak_object_owned_hash(live) && ak_object_owned_hash(live) == ak_desired_hash(doc))
+    stand_cached(live, NULL, &standing);
+    written = recent_of(&standing, "status", ak_desired_hash(doc));
+    if ((standing.owned_hash && standing.owned_hash == written.desired) || was_written(&written))
         return skip();
     n = begin_write(self, reterr);
     if (n < 0)
         return n;
     /* Nobody else may own what we say about our own objects. */
     n = ak_client_apply(self->client, r, "status", doc, self->manager, true, NULL, reterr);
-    return n < 0 ? n : 1;
+    if (n < 0)
+        return n;
+    note_written(&written);
+    return 1;
 }
