@@ -4,6 +4,7 @@ import copy
 import glob
 import os
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -13,6 +14,9 @@ from kubetest import wait_for
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEFINITIONS = sorted(glob.glob(ROOT + "/agentkube/config/crd-generated/*.yaml"))
 SAMPLES = sorted(glob.glob(ROOT + "/agentkube/samples/*.yaml"))
+sys.path.insert(0, ROOT + "/api")
+from generator import ctypes, source  # noqa: E402
+
 GROUP = "agentkube.io"
 KINDS = {"Agent": "agents", "Tool": "tools", "MCP": "mcps", "LLMGateway": "llmgateways", "Claw": "claws"}
 TOOL_TYPES = ["ssh", "postgres", "mysql", "sqlserver", "mongodb", "redis", "clickhouse", "kubernetes", "http", "snowflake",
@@ -48,6 +52,26 @@ def create(kube, namespace, obj, dry=False):
 def test_the_definitions_and_the_reference_are_what_the_schemas_say():
     done = subprocess.run([ROOT + "/api/generate.py", "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("field, said", [
+    ({"type": "string", "description": "d"}, "a string without maxLength"),
+    ({"type": "array", "description": "d", "items": {"type": "string", "maxLength": 1}}, "a list without maxItems"),
+    ({"type": "array", "description": "d", "maxItems": 1, "items": {"type": "string", "maxLength": 1}},
+     "a list without x-kubernetes-list-type"),
+    ({"type": "object", "description": "d", "additionalProperties": {"type": "string", "maxLength": 1}},
+     "a map without maxProperties"),
+    ({"type": "string", "maxLength": 1}, "no description"),
+    ({"description": "d"}, "no type"),
+    ({"ref": "Nothing", "description": "d"}, "no type Nothing"),
+    ({"type": "string", "maxLength": 1, "description": "d", "maxlength": 2}, "unknown key maxlength"),
+    ({"type": "boolean", "description": "d"}, "a bool needs a default"),
+])
+def test_the_generator_refuses_a_schema_that_breaks_a_rule(tmp_path, field, said):
+    raw = {"kind": "Thing", "plural": "things", "description": "d", "printerColumns": [],
+           "spec": {"description": "d", "properties": {"a": field}}, "status": {"description": "d", "properties": {}}}
+    with pytest.raises(source.SourceError, match=said):
+        ctypes.build([source.Kind(tmp_path / "thing.yaml", raw, {})])
 
 
 def test_all_definitions_together_stay_small():
