@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads everything that a decision may depend on into one struct. */
+#include <ak/base/text.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "manager/controllers/agent/agent_internal.h"
+#include "manager/schedule/cron.h"
+#include "manager/schedule/zone.h"
+
+const char *ak_agent_workspace_name(const struct ak_object *agent, struct ak_arena *arena)
+{
+    const struct ak_agent *body = ak_object_body(agent);
+    if (!body->spec || !body->spec->workspace || !body->spec->workspace->persistent)
+        return NULL;
+    return ak_arena_printf(arena, "%s-workspace", ak_object_meta(agent)->name);
+}
+
+const char *ak_agent_memory_name(const struct ak_object *agent, struct ak_arena *arena)
+{
+    const char *group = ak_agent_group(agent);
+    if (!group)
+        return NULL;
+    /* A label may hold capitals, dots and underscores, the name of a claim must not. */
+    char digest[AK_DIGEST_SIZE];
+    bool changed = false;
+    char *name = ak_arena_printf(arena, "agentgroup-%s", group);
+    for (char *p = name; p && *p; p++) {
+        char was = *p;
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+        else if (*p == '_' || *p == '.')
+            *p = '-';
+        changed = changed || *p != was;
+    }
+    if (!name || !changed)
+        return name;
+    /* "Red" and "red" are two groups. */
+    if (ak_digest_bytes(group, strlen(group), digest) < 0)
+        return NULL;
+    return ak_arena_printf(arena, "%s-%.8s", name, digest);
+}
+
+void ak_agent_observed_done(struct ak_agent_observed *self)
+{
+    (void)ak_object_unref(self->agent);
+    (void)ak_object_unref(self->pod);
+    (void)ak_object_unref(self->workspace);
+    (void)ak_object_unref(self->memory);
+    *self = (struct ak_agent_observed){0};
+}
+
+/* Oldest first: who joins a group that is full is the one who does not get in. */
+static int by_age(const void *a, const void *b)
+{
+    const struct ak_meta *x = ak_object_meta(*(const struct ak_object *const *)a);
+    const struct ak_meta *y = ak_object_meta(*(const struct ak_object *const *)b);
+    if (x->created != y->created)
+        return x->created < y->created ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static int observe_group(struct ak_agents *self, struct ak_arena *arena,
+                         struct ak_agent_observed *o, struct ak_error **reterr)
+{
+    AK_AUTO(ak_object_list) list = {0};
+    char text[AK_KEY_MAX];
+    const char *group = ak_agent_group(o->agent);
+    if (!group)
+        return 0;
+    int r = ak_key_text((struct ak_key){ak_object_meta(o->agent)->namespace_, group}, text);
+    if (r >= 0)
+        r = ak_cache_find(self->agents, AK_AGENT_BY_GROUP, text, &list);
+    struct ak_owner_ref *refs = ak_arena_alloc(arena, (list.len + 1) * sizeof(*refs));
+    if (r < 0 || !refs)
+        return ak_error_oom(reterr);
+    qsort(list.items, list.len, sizeof(*list.items), by_age);
+    for (size_t i = 0; i < list.len; i++) {
+        const struct ak_meta *meta = ak_object_meta(list.items[i]);
+        refs[i] = (struct ak_owner_ref){.api_version = AK_API_GROUP "/" AK_API_VERSION,
+                                        .kind = "Agent",
+                                        .name = ak_arena_strdup(arena, meta->name),
+                                        .uid = ak_arena_strdup(arena, meta->uid)};
+        if (!refs[i].name || !refs[i].uid)
+            return ak_error_oom(reterr);
+    }
+    o->group.items = refs;
+    o->group.len = list.len;
+    return 0;
+}
+
+/* Digest of a key of a Secret (key NULL: of all keys). */
+static int observe_secret(struct ak_agents *self, struct ak_agent_observed *o, const char *name,
+                          const char *key, struct ak_digest *ret, struct ak_error **reterr)
+{
+    const struct ak_digest_query query = {.resource = &ak_secret_resource,
+                                          .namespace_ = ak_object_meta(o->agent)->namespace_,
+                                          .name = name,
+                                          .key = key};
+    int r = ak_digests_read(self->digests, &query, ret, reterr);
+    if (r < 0)
+        return r;
+    ak_msec ttl = ak_digests_ttl(self->digests, !ret->key_found);
+    o->secret_ttl = o->secret_ttl ? AK_MIN(o->secret_ttl, ttl) : ttl;
+    return 0;
+}
+
+static int observe_goal(struct ak_agents *self, struct ak_agent_observed *o,
+                        const struct ak_agent_goal *goal, struct ak_error **reterr)
+{
+    const struct ak_config_map_key_ref *ref = goal->config_map_key_ref;
+    if (!ref) {
+        const char *text = goal->inline_ ? goal->inline_ : "";
+        o->goal.found = o->goal.key_found = true;
+        return ak_digest_bytes(text, strlen(text), o->goal.hex) < 0 ? ak_error_oom(reterr) : 0;
+    }
+    const char *ns = ak_object_meta(o->agent)->namespace_;
+    AK_AUTO_OBJECT config = ak_cache_get(self->configmaps, ns, ref->name);
+    if (!config)
+        return 0;
+    const struct ak_digest_query query = {.resource = &ak_configmap_kind.resource,
+                                          .namespace_ = ns,
+                                          .name = ref->name,
+                                          .key = ref->key,
+                                          .resource_version =
+                                              ak_object_meta(config)->resource_version};
+    return ak_digests_read(self->digests, &query, &o->goal, reterr);
+}
+
+/* Tools, MCPs: whether they exist. That one can be used, this version never says. */
+static int observe_refs(const struct ak_agent_observed *o, struct ak_cache *cache,
+                        const struct ak_object_name *names, size_t n, struct ak_arena *arena,
+                        ak_agent_ref_list *ret, struct ak_error **reterr)
+{
+    struct ak_agent_resolved_ref *refs = ak_arena_alloc(arena, (n + 1) * sizeof(*refs));
+    if (!refs)
+        return ak_error_oom(reterr);
+    for (size_t i = 0; i < n; i++) {
+        AK_AUTO_OBJECT found =
+            ak_cache_get(cache, ak_object_meta(o->agent)->namespace_, names[i].name);
+        refs[i].name = names[i].name;
+        refs[i].found = found != NULL;
+        const struct ak_unserved *body = found ? ak_object_body(found) : NULL;
+        if (!body || !body->spec || !body->spec->type)
+            continue;
+        refs[i].type = ak_arena_strdup(arena, body->spec->type);
+        if (!refs[i].type)
+            return ak_error_oom(reterr);
+    }
+    ret->items = refs;
+    ret->len = n;
+    return 0;
+}
+
+static int next_run(const struct ak_agent_observed *o, const struct ak_agent_schedule *schedule,
+                    ak_msec *ret, struct ak_error **reterr)
+{
+    AK_AUTO_PTR(ak_zone) zone = NULL;
+    struct ak_cron cron;
+    int r = ak_cron_parse(schedule->cron, &cron, reterr);
+    if (r < 0)
+        return r;
+    const char *name = schedule->time_zone ? schedule->time_zone : "UTC";
+    r = ak_zone_load(o->options->zoneinfo_dir, name, &zone, reterr);
+    if (r < 0)
+        return ak_error_wrap(reterr, r, "spec.schedule.timeZone");
+    return ak_cron_next(&cron, zone, o->now, ak_object_meta(o->agent)->created, ret, reterr);
+}
+
+/* A schedule that cannot be read is a finding about the spec, not a failure of ours. */
+static int observe_schedule(struct ak_agent_observed *o, const struct ak_agent_schedule *schedule,
+                            struct ak_arena *arena, struct ak_error **reterr)
+{
+    AK_AUTO_PTR(ak_error) err = NULL;
+    int r = next_run(o, schedule, &o->next_run, &err);
+    if (r == -ENOMEM)
+        return ak_error_oom(reterr);
+    if (r < 0) {
+        o->schedule_error = ak_arena_strdup(arena, ak_error_message(err));
+        if (!o->schedule_error)
+            return ak_error_oom(reterr);
+    }
+    return 0;
+}
+
+static int observe_children(struct ak_agents *self, struct ak_arena *arena,
+                            struct ak_agent_observed *o, struct ak_error **reterr)
+{
+    const struct ak_meta *meta = ak_object_meta(o->agent);
+    o->pod = ak_cache_get(self->pods, meta->namespace_, meta->name);
+    const char *workspace = ak_agent_workspace_name(o->agent, arena);
+    if (workspace)
+        o->workspace = ak_cache_get(self->claims, meta->namespace_, workspace);
+    const char *memory = ak_agent_memory_name(o->agent, arena);
+    if (memory)
+        o->memory = ak_cache_get(self->claims, meta->namespace_, memory);
+    return observe_group(self, arena, o, reterr);
+}
+
+static int observe_references(struct ak_agents *self, struct ak_arena *arena,
+                              struct ak_agent_observed *o, struct ak_error **reterr)
+{
+    const struct ak_agent_spec *spec = ak_agent_spec_of(o);
+    const struct ak_secret_key_ref *token =
+        spec->agent_token ? spec->agent_token->secret_ref : NULL;
+    const struct ak_agent_repo *repo = spec->workspace ? spec->workspace->repo : NULL;
+    int r = spec->goal ? observe_goal(self, o, spec->goal, reterr) : 0;
+    if (r >= 0 && token)
+        r = observe_secret(self, o, token->name, token->key, &o->token, reterr);
+    if (r >= 0 && repo && repo->secret_ref)
+        r = observe_secret(self, o, repo->secret_ref->name, NULL, &o->repo, reterr);
+    if (r >= 0)
+        r = observe_refs(o, self->tools, spec->tools.items, spec->tools.len, arena, &o->tools,
+                         reterr);
+    if (r >= 0)
+        r = observe_refs(o, self->mcps, spec->mcp_refs.items, spec->mcp_refs.len, arena, &o->mcps,
+                         reterr);
+    if (r >= 0 && spec->gateway_ref) {
+        AK_AUTO_OBJECT gateway = ak_cache_get(self->gateways, ak_object_meta(o->agent)->namespace_,
+                                              spec->gateway_ref->name);
+        o->gateway_found = gateway != NULL;
+    }
+    if (r >= 0 && spec->schedule)
+        r = observe_schedule(o, spec->schedule, arena, reterr);
+    return r;
+}
+
+int ak_agent_observe(struct ak_agents *self, const struct ak_request *req, struct ak_arena *arena,
+                     struct ak_agent_observed *ret, struct ak_error **reterr)
+{
+    AK_AUTO(ak_agent_observed) o = {.options = self->options, .now = ak_clock_wall(self->clock)};
+    o.agent = ak_cache_get(self->agents, req->ns, req->name);
+    if (!o.agent)
+        return 1;
+    int r = observe_children(self, arena, &o, reterr);
+    /* What is being deleted, or cannot be read, needs no references. */
+    if (r >= 0 && ak_agent_spec_of(&o) && !ak_object_meta(o.agent)->deleting)
+        r = observe_references(self, arena, &o, reterr);
+    if (r < 0)
+        return r;
+    *ret = o;
+    o = (struct ak_agent_observed){0};
+    return 0;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/controllers/agent/specs/specs.h"
+
+#include <ak/base/text.h>
+#include <ak/json/json.h>
+
+#include "manager/kinds.h"
+
+json_t *ak_agent_owner_json(const struct ak_owner_ref *owner)
+{
+    json_t *ref = json_pack("{s:s, s:s, s:s, s:s}", "apiVersion", owner->api_version, "kind",
+                            owner->kind, "name", owner->name, "uid", owner->uid);
+    if (ref && owner->controller && json_object_set_new(ref, "controller", json_true()) < 0)
+        json_decref(ref), ref = NULL;
+    if (ref && owner->block_owner_deletion &&
+        json_object_set_new(ref, "blockOwnerDeletion", json_true()) < 0)
+        json_decref(ref), ref = NULL;
+    return ref;
+}
+
+static json_t *claim_labels(const struct ak_agent_claim_input *in)
+{
+    const char *key = in->group ? AK_LABEL_GROUP : AK_LABEL_AGENT;
+    const char *value = in->group ? in->group : in->meta->name;
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "app.kubernetes.io/managed-by", AK_MANAGED_BY,
+                     "app.kubernetes.io/part-of", "agentkube", "app.kubernetes.io/name", "agent",
+                     "app.kubernetes.io/component", in->group ? "memory" : "workspace", key, value);
+}
+
+static json_t *claim_owners(const struct ak_agent_claim_input *in)
+{
+    json_t *owners = json_array();
+    for (size_t i = 0; owners && i < in->n_owners; i++)
+        if (json_array_append_new(owners, ak_agent_owner_json(&in->owners[i])) < 0)
+            json_decref(owners), owners = NULL;
+    return owners;
+}
+
+int ak_agent_claim_build(const struct ak_agent_claim_input *in, json_t **ret,
+                         struct ak_error **reterr)
+{
+    AK_AUTO_JSON *metadata = json_pack("{s:s, s:s, s:o*}", "name", in->name, "namespace",
+                                       in->meta->namespace_, "labels", claim_labels(in));
+    AK_AUTO_JSON *owners = claim_owners(in);
+    if (!metadata || !owners || !json_object_get(metadata, "labels"))
+        return ak_error_oom(reterr);
+    if (in->n_owners && json_object_set(metadata, "ownerReferences", owners) < 0)
+        return ak_error_oom(reterr);
+    json_t *claim = json_pack("{s:s, s:s, s:O, s:{s:[s], s:{s:{s:s}}, s:s*}}", "apiVersion", "v1",
+                              "kind", "PersistentVolumeClaim", "metadata", metadata, "spec",
+                              "accessModes", in->access_mode, "resources", "requests", "storage",
+                              in->size, "storageClassName", in->storage_class);
+    if (!claim)
+        return ak_error_oom(reterr);
+    *ret = claim;
+    return 0;
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pod of an Agent, as docs/agentlet.md asks for it. */
+#include "manager/controllers/agent/specs/specs.h"
+
+#include <ak/base/buf.h>
+#include <ak/base/text.h>
+#include <ak/json/json.h>
+#include <string.h>
+
+#include "manager/digests.h"
+#include "manager/kinds.h"
+
+#define USER 65532
+#define GRACE_SECONDS 20     /* the agentlet's, between TERM and KILL */
+#define POD_GRACE_SECONDS 30 /* the kubelet's */
+#define DEFAULT_RESOURCES "{\"requests\":{\"cpu\":\"50m\",\"memory\":\"128Mi\"}}"
+#define INSTALL_RESOURCES                                                                          \
+    "{\"requests\":{\"cpu\":\"10m\",\"memory\":\"16Mi\"},\"limits\":{\"memory\":\"64Mi\"}}"
+
+/* Every builder below returns NULL when memory is short. jansson's setters take NULL as a failure, so
+ * one check at the end of a chain is enough. */
+
+static json_t *parse_text(const char *text)
+{
+    json_t *tree = NULL;
+    return ak_json_parse(text, strlen(text), &tree, NULL) < 0 ? NULL : tree;
+}
+
+static json_t *security_context(bool read_only)
+{
+    return json_pack("{s:b, s:b, s:{s:[s]}}", "allowPrivilegeEscalation", 0,
+                     "readOnlyRootFilesystem", read_only, "capabilities", "drop", "ALL");
+}
+
+static json_t *mount(const char *name, const char *path, bool read_only)
+{
+    json_t *m = json_pack("{s:s, s:s}", "name", name, "mountPath", path);
+    if (m && read_only && json_object_set_new(m, "readOnly", json_true()) < 0)
+        json_decref(m), m = NULL;
+    return m;
+}
+
+/* The kubelet expands $(NAME) in values and reads $$ as $: users get what they wrote. */
+static int add_env(json_t *list, const char *name, const char *value)
+{
+    AK_AUTO(ak_buf) text = AK_BUF_INIT(256 * 1024);
+    for (const char *p = value; *p; p++)
+        if (ak_buf_add(&text, p, 1) < 0 || (*p == '$' && ak_buf_add(&text, p, 1) < 0))
+            return -ENOMEM;
+    return json_array_append_new(
+        list, json_pack("{s:s, s:s}", "name", name, "value", ak_buf_text(&text)));
+}
+
+static bool user_sets(const struct ak_agent_pod_input *in, const char *name)
+{
+    for (size_t i = 0; i < in->spec->env.len; i++)
+        if (ak_streq(in->spec->env.items[i].name, name))
+            return true;
+    return false;
+}
+
+/* A default of ours: the user's own value comes first. */
+static int add_default_env(const struct ak_agent_pod_input *in, json_t *list, const char *name,
+                           const char *value)
+{
+    if (!name || ak_is_empty(value) || user_sets(in, name))
+        return 0;
+    return add_env(list, name, value);
+}
+
+static int add_setup_env(const struct ak_agent_pod_input *in, json_t *list)
+{
+    const struct ak_agent_workspace *ws = in->spec->workspace;
+    char seconds[24];
+    if (!ws || ak_is_empty(ws->setup_command))
+        return 0;
+    snprintf(seconds, sizeof(seconds), "%lld", (long long)ws->setup_timeout_seconds);
+    int r = add_env(list, "AGENTKUBE_SETUP_COMMAND", ws->setup_command);
+    return r < 0 ? r : add_env(list, "AGENTKUBE_SETUP_TIMEOUT_SECONDS", seconds);
+}
+
+static int add_runtime_env(const struct ak_agent_pod_input *in, json_t *list)
+{
+    const struct ak_runtime *rt = in->runtime;
+    int r = add_default_env(in, list, rt->model_variable, in->model);
+    if (r >= 0)
+        r = add_default_env(in, list, rt->provider_variable,
+                            in->provider ? in->provider->name : NULL);
+    for (size_t i = 0; r >= 0 && rt->quiet && rt->quiet[i].key; i++)
+        r = add_default_env(in, list, rt->quiet[i].key, rt->quiet[i].value);
+    if (r >= 0 && in->token_variable && in->spec->agent_token)
+        r = add_env(list, in->token_variable, AK_TOKEN_PLACEHOLDER);
+    return r;
+}
+
+static json_t *agent_env(const struct ak_agent_pod_input *in)
+{
+    AK_AUTO_JSON *list = json_array();
+    char grace[24];
+    snprintf(grace, sizeof(grace), "%d", GRACE_SECONDS);
+    int r = list ? 0 : -ENOMEM;
+    if (r >= 0)
+        r = add_env(list, "AGENTKUBE_AGENT_NAME", in->meta->name);
+    if (r >= 0)
+        r = add_env(list, "AGENTKUBE_AGENT_NAMESPACE", in->meta->namespace_);
+    if (r >= 0)
+        r = add_env(list, "AGENTKUBE_RUNTIME", in->runtime->name);
+    if (r >= 0)
+        r = add_env(list, "AGENTKUBE_GRACE_SECONDS", grace);
+    if (r >= 0)
+        r = add_setup_env(in, list);
+    if (r >= 0)
+        r = add_default_env(in, list, "HOME", "/home/agent");
+    if (r >= 0)
+        r = add_runtime_env(in, list);
+    for (size_t i = 0; r >= 0 && i < in->spec->env.len; i++)
+        r = add_env(list, in->spec->env.items[i].name, in->spec->env.items[i].value);
+    return r < 0 ? NULL : AK_TAKE(list);
+}
+
+static json_t *probe(const char *path, int period, int timeout, int failures)
+{
+    return json_pack("{s:{s:s, s:s}, s:i, s:i, s:i}", "httpGet", "path", path, "port", "agentlet",
+                     "periodSeconds", period, "timeoutSeconds", timeout, "failureThreshold",
+                     failures);
+}
+
+static int set_probes(json_t *container)
+{
+    int r = json_object_set_new(container, "startupProbe", probe("/healthz", 1, 2, 60));
+    if (r >= 0)
+        r = json_object_set_new(container, "livenessProbe", probe("/healthz", 20, 5, 3));
+    if (r >= 0)
+        r = json_object_set_new(container, "readinessProbe", probe("/readyz", 5, 2, 3));
+    return r;
+}
+
+static json_t *agent_mounts(const struct ak_agent_pod_input *in)
+{
+    AK_AUTO_JSON *mounts = json_array();
+    int r = json_array_append_new(mounts, mount("agentlet", "/agentkube/bin", true));
+    if (r >= 0)
+        r = json_array_append_new(mounts, mount("run", "/agentkube/run", false));
+    if (r >= 0 && in->spec->goal)
+        r = json_array_append_new(mounts, mount("goal", "/agentkube/goal", true));
+    if (r >= 0)
+        r = json_array_append_new(mounts, mount("workspace", "/workspace", false));
+    if (r >= 0 && in->memory_claim)
+        r = json_array_append_new(mounts, mount("memory", "/memory", false));
+    if (r >= 0)
+        r = json_array_append_new(mounts, mount("home", "/home/agent", false));
+    if (r >= 0)
+        r = json_array_append_new(mounts, mount("tmp", "/tmp", false));
+    return r < 0 ? NULL : AK_TAKE(mounts);
+}
+
+static const char *pull_policy(const struct ak_agent_pod_input *in)
+{
+    const char *text = ak_pull_policy_to_string(in->spec->image_pull_policy);
+    return ak_is_empty(text) ? NULL : text;
+}
+
+static json_t *agent_container(const struct ak_agent_pod_input *in)
+{
+    const char *resources = in->spec->resources ? in->spec->resources : DEFAULT_RESOURCES;
+    AK_AUTO_JSON *c = json_pack(
+        "{s:s, s:s, s:s*, s:[s, s], s:s, s:[{s:s, s:i}], s:s, s:s}", "name", "agent", "image",
+        in->image, "imagePullPolicy", pull_policy(in), "command", "/agentkube/bin/agentlet", "run",
+        "workingDir", "/workspace", "ports", "name", "agentlet", "containerPort", 8083,
+        "terminationMessagePolicy", "File", "terminationMessagePath", "/dev/termination-log");
+    int r = json_object_set_new(c, "env", agent_env(in));
+    if (r >= 0)
+        r = json_object_set_new(c, "resources", parse_text(resources));
+    if (r >= 0)
+        r = json_object_set_new(c, "securityContext",
+                                security_context(in->runtime->read_only_root));
+    if (r >= 0)
+        r = json_object_set_new(c, "volumeMounts", agent_mounts(in));
+    if (r >= 0)
+        r = set_probes(c);
+    return r < 0 ? NULL : AK_TAKE(c);
+}
+
+static json_t *install_container(const struct ak_agent_pod_input *in)
+{
+    AK_AUTO_JSON *c = json_pack("{s:s, s:s, s:s, s:[s, s, s], s:s}", "name", "install", "image",
+                                in->options->manager_image, "imagePullPolicy", "IfNotPresent",
+                                "command", "/usr/local/bin/agentlet", "install", "/agentkube/bin",
+                                "terminationMessagePolicy", "FallbackToLogsOnError");
+    int r = json_object_set_new(c, "resources", parse_text(INSTALL_RESOURCES));
+    if (r >= 0)
+        r = json_object_set_new(c, "securityContext", security_context(true));
+    if (r >= 0)
+        r = json_object_set_new(c, "volumeMounts",
+                                json_pack("[o]", mount("agentlet", "/agentkube/bin", false)));
+    return r < 0 ? NULL : AK_TAKE(c);
+}
+
+static json_t *workspace_env(const struct ak_agent_repo *repo)
+{
+    AK_AUTO_JSON *list = json_array();
+    int r = list ? add_env(list, "AGENTKUBE_REPO_URL", repo->url) : -ENOMEM;
+    if (r >= 0 && !ak_is_empty(repo->ref))
+        r = add_env(list, "AGENTKUBE_REPO_REF", repo->ref);
+    if (r >= 0 && repo->secret_ref)
+        r = add_env(list, "AGENTKUBE_REPO_SECRET_DIR", "/agentkube/git");
+    return r < 0 ? NULL : AK_TAKE(list);
+}
+
+static json_t *workspace_mounts(const struct ak_agent_repo *repo)
+{
+    AK_AUTO_JSON *mounts = json_array();
+    int r = json_array_append_new(mounts, mount("agentlet", "/agentkube/bin", true));
+    if (r >= 0 && repo->secret_ref)
+        r = json_array_append_new(mounts, mount("git-credential", "/agentkube/git", true));
+    if (r >= 0)
+        r = json_array_append_new(mounts, mount("workspace", "/workspace", false));
+    if (r >= 0)
+        r = json_array_append_new(mounts, mount("tmp", "/tmp", false));
+    return r < 0 ? NULL : AK_TAKE(mounts);
+}
+
+/* The only container that sees the repository's credential. */
+static json_t *workspace_container(const struct ak_agent_pod_input *in,
+                                   const struct ak_agent_repo *repo)
+{
+    const char *resources = in->spec->resources ? in->spec->resources : DEFAULT_RESOURCES;
+    AK_AUTO_JSON *c =
+        json_pack("{s:s, s:s, s:s*, s:[s, s], s:s}", "name", "workspace", "image", in->image,
+                  "imagePullPolicy", pull_policy(in), "command", "/agentkube/bin/agentlet",
+                  "workspace", "terminationMessagePolicy", "File");
+    int r = json_object_set_new(c, "env", workspace_env(repo));
+    if (r >= 0)
+        r = json_object_set_new(c, "resources", parse_text(resources));
+    if (r >= 0)
+        r = json_object_set_new(c, "securityContext", security_context(true));
+    if (r >= 0)
+        r = json_object_set_new(c, "volumeMounts", workspace_mounts(repo));
+    return r < 0 ? NULL : AK_TAKE(c);
+}
+
+static json_t *claim_volume(const char *name, const char *claim)
+{
+    return json_pack("{s:s, s:{s:s}}", "name", name, "persistentVolumeClaim", "claimName", claim);
+}
+
+static json_t *empty_volume(const char *name, const char *limit)
+{
+    return json_pack("{s:s, s:{s:s*}}", "name", name, "emptyDir", "sizeLimit", limit);
+}
+
+static json_t *goal_volume(const struct ak_agent_goal *goal)
+{
+    const struct ak_config_map_key_ref *ref = goal->config_map_key_ref;
+    if (ref)
+        return json_pack("{s:s, s:{s:s, s:[{s:s, s:s}]}}", "name", "goal", "configMap", "name",
+                         ref->name, "items", "key", ref->key, "path", "goal");
+    return json_pack("{s:s, s:{s:[{s:s, s:{s:s}}]}}", "name", "goal", "downwardAPI", "items",
+                     "path", "goal", "fieldRef", "fieldPath",
+                     "metadata.annotations['" AK_ANNOTATION_GOAL "']");
+}
+
+static json_t *volumes(const struct ak_agent_pod_input *in)
+{
+    const struct ak_agent_workspace *ws = in->spec->workspace;
+    const struct ak_agent_repo *repo = ws ? ws->repo : NULL;
+    AK_AUTO_JSON *list = json_array();
+    int r = json_array_append_new(list, empty_volume("agentlet", "64Mi"));
+    if (r >= 0)
+        r = json_array_append_new(list, empty_volume("run", "16Mi"));
+    if (r >= 0 && in->spec->goal)
+        r = json_array_append_new(list, goal_volume(in->spec->goal));
+    if (r >= 0)
+        r = json_array_append_new(list, in->workspace_claim
+                                            ? claim_volume("workspace", in->workspace_claim)
+                                            : empty_volume("workspace", ws ? ws->size : NULL));
+    if (r >= 0 && in->memory_claim)
+        r = json_array_append_new(list, claim_volume("memory", in->memory_claim));
+    if (r >= 0)
+        r = json_array_append_new(list, empty_volume("home", NULL));
+    if (r >= 0)
+        r = json_array_append_new(list, empty_volume("tmp", NULL));
+    if (r >= 0 && repo && repo->secret_ref)
+        r = json_array_append_new(list, json_pack("{s:s, s:{s:s, s:i}}", "name", "git-credential",
+                                                  "secret", "secretName", repo->secret_ref->name,
+                                                  "defaultMode", 0440));
+    return r < 0 ? NULL : AK_TAKE(list);
+}
+
+static json_t *string_map(const struct ak_string_map *map)
+{
+    AK_AUTO_JSON *object = json_object();
+    for (size_t i = 0; i < map->len; i++)
+        if (json_object_set_new(object, map->items[i].key, json_string(map->items[i].value)) < 0)
+            return NULL;
+    return AK_TAKE(object);
+}
+
+static json_t *pull_secrets(const struct ak_agent_pod_input *in)
+{
+    AK_AUTO_JSON *list = json_array();
+    int r = list ? 0 : -ENOMEM;
+    for (size_t i = 0; r >= 0 && i < in->spec->image_pull_secrets.len; i++)
+        r = json_array_append_new(
+            list, json_pack("{s:s}", "name", in->spec->image_pull_secrets.items[i].name));
+    const struct ak_string_list *ours = &in->options->image_pull_secrets;
+    for (size_t i = 0; r >= 0 && !in->spec->image_pull_secrets.len && i < ours->len; i++)
+        r = json_array_append_new(list, json_pack("{s:s}", "name", ours->items[i]));
+    return r < 0 ? NULL : AK_TAKE(list);
+}
+
+/* A volume that one node can mount keeps the pods of a group together. The first pod of a group fits its
+ * own rule, so it can be placed. */
+static json_t *group_affinity(const char *group)
+{
+    return json_pack("{s:{s:[{s:s, s:{s:{s:s}}}]}}", "podAffinity",
+                     "requiredDuringSchedulingIgnoredDuringExecution", "topologyKey",
+                     "kubernetes.io/hostname", "labelSelector", "matchLabels", AK_LABEL_GROUP,
+                     group);
+}
+
+static json_t *init_containers(const struct ak_agent_pod_input *in)
+{
+    const struct ak_agent_repo *repo = in->spec->workspace ? in->spec->workspace->repo : NULL;
+    AK_AUTO_JSON *list = json_pack("[o]", install_container(in));
+    if (repo && json_array_append_new(list, workspace_container(in, repo)) < 0)
+        return NULL;
+    return AK_TAKE(list);
+}
+
+/* Where the pod may run. */
+static int set_placement(const struct ak_agent_pod_input *in, json_t *spec)
+{
+    int r = 0;
+    if (in->spec->node_selector.len)
+        r = json_object_set_new(spec, "nodeSelector", string_map(&in->spec->node_selector));
+    if (r >= 0 && in->spec->tolerations)
+        r = json_object_set_new(spec, "tolerations", parse_text(in->spec->tolerations));
+    if (r >= 0 && in->memory_claim && in->memory_shares_node)
+        r = json_object_set_new(spec, "affinity", group_affinity(in->group));
+    return r;
+}
+
+static json_t *pod_spec(const struct ak_agent_pod_input *in)
+{
+    AK_AUTO_JSON *spec = json_pack(
+        "{s:b, s:b, s:s, s:i, s:s*, s:s*, s:{s:b, s:i, s:i, s:i, s:s, s:{s:s}}}",
+        "automountServiceAccountToken", 0, "enableServiceLinks", 0, "restartPolicy", "Always",
+        "terminationGracePeriodSeconds", POD_GRACE_SECONDS, "serviceAccountName",
+        in->spec->service_account_name, "runtimeClassName", in->spec->runtime_class_name,
+        "securityContext", "runAsNonRoot", 1, "runAsUser", USER, "runAsGroup", USER, "fsGroup",
+        USER, "fsGroupChangePolicy", "OnRootMismatch", "seccompProfile", "type", "RuntimeDefault");
+    int r = json_object_set_new(spec, "initContainers", init_containers(in));
+    if (r >= 0)
+        r = json_object_set_new(spec, "containers", json_pack("[o]", agent_container(in)));
+    if (r >= 0)
+        r = json_object_set_new(spec, "volumes", volumes(in));
+    AK_AUTO_JSON *secrets = r < 0 ? NULL : pull_secrets(in);
+    if (r >= 0 && (!secrets || json_array_size(secrets)))
+        r = json_object_set(spec, "imagePullSecrets", secrets);
+    if (r >= 0)
+        r = set_placement(in, spec);
+    return r < 0 ? NULL : AK_TAKE(spec);
+}
+
+static json_t *pod_labels(const struct ak_agent_pod_input *in)
+{
+    AK_AUTO_JSON *labels = string_map(&in->spec->pod_labels);
+    AK_AUTO_JSON *ours = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "app.kubernetes.io/name", "agent",
+        "app.kubernetes.io/instance", in->meta->name, "app.kubernetes.io/component",
+        in->runtime->name, "app.kubernetes.io/part-of", "agentkube", "app.kubernetes.io/managed-by",
+        AK_MANAGED_BY, AK_LABEL_AGENT, in->meta->name, AK_LABEL_GROUP, in->group);
+    return ours && json_object_update(labels, ours) >= 0 ? AK_TAKE(labels) : NULL;
+}
+
+static json_t *pod_annotations(const struct ak_agent_pod_input *in)
+{
+    AK_AUTO_JSON *notes = string_map(&in->spec->pod_annotations);
+    const struct ak_agent_goal *goal = in->spec->goal;
+    int r =
+        json_object_set_new(notes, "kubectl.kubernetes.io/default-container", json_string("agent"));
+    if (r >= 0 && goal && goal->inline_ && !goal->config_map_key_ref)
+        r = json_object_set_new(notes, AK_ANNOTATION_GOAL, json_string(goal->inline_));
+    return r < 0 ? NULL : AK_TAKE(notes);
+}
+
+static json_t *pod_metadata(const struct ak_agent_pod_input *in)
+{
+    const struct ak_owner_ref owner = {.api_version = AK_API_GROUP "/" AK_API_VERSION,
+                                       .kind = "Agent",
+                                       .name = in->meta->name,
+                                       .uid = in->meta->uid,
+                                       .controller = true,
+                                       .block_owner_deletion = true};
+    AK_AUTO_JSON *meta =
+        json_pack("{s:s, s:s}", "name", in->meta->name, "namespace", in->meta->namespace_);
+    int r = json_object_set_new(meta, "labels", pod_labels(in));
+    if (r >= 0)
+        r = json_object_set_new(meta, "annotations", pod_annotations(in));
+    if (r >= 0)
+        r = json_object_set_new(meta, "ownerReferences",
+                                json_pack("[o]", ak_agent_owner_json(&owner)));
+    return r < 0 ? NULL : AK_TAKE(meta);
+}
+
+static const char *or_dash(const char *s)
+{
+    return s ? s : "-";
+}
+
+/* Over the pod and over what it reads by reference: equal hash, equal pod. */
+static int pod_hash(const struct ak_agent_pod_input *in, const json_t *pod,
+                    char ret[static AK_DIGEST_SIZE])
+{
+    AK_AUTO(ak_buf) text = AK_BUF_INIT(4u << 20);
+    char *json = json_dumps(pod, JSON_COMPACT | JSON_SORT_KEYS);
+    int r = json ? ak_buf_adds(&text, json) : -ENOMEM;
+    json_free_t release = NULL;
+    json_get_alloc_funcs(NULL, &release);
+    release(json);
+    if (r >= 0)
+        r = ak_buf_addf(&text, "\n%s %s %s", or_dash(in->goal_digest), or_dash(in->token_digest),
+                        or_dash(in->repo_digest));
+    return r < 0 ? r : ak_digest_bytes(ak_buf_text(&text), text.len, ret);
+}
+
+int ak_agent_pod_build(const struct ak_agent_pod_input *in, json_t **ret, struct ak_error **reterr)
+{
+    char hash[AK_DIGEST_SIZE];
+    AK_AUTO_JSON *pod = json_pack("{s:s, s:s}", "apiVersion", "v1", "kind", "Pod");
+    int r = json_object_set_new(pod, "metadata", pod_metadata(in));
+    if (r >= 0)
+        r = json_object_set_new(pod, "spec", pod_spec(in));
+    if (r >= 0)
+        r = pod_hash(in, pod, hash);
+    if (r >= 0)
+        r = json_object_set_new(ak_json_at(pod, "metadata", "annotations", NULL),
+                                AK_ANNOTATION_POD_HASH, json_string(hash));
+    if (r < 0)
+        return ak_error_oom(reterr);
+    *ret = AK_TAKE(pod);
+    return 0;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/wiring.h"
+
+#include <ak/api/agent.h>
+#include <ak/base/text.h>
+#include <ak/kube/config.h>
+#include <ak/manage/manager.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "manager/controllers/agent/agent.h"
+#include "manager/controllers/unserved/unserved.h"
+#include "manager/digests.h"
+#include "manager/kinds.h"
+
+#define NAME AK_MANAGED_BY
+#define USER_AGENT NAME "/" AK_VERSION
+
+/* Secrets are not here: they are read by name. */
+static const struct ak_source sources[] = {
+    {.kind = &ak_agent_kind, .indexes = ak_agent_indexes, .n_indexes = AK_AGENT_INDEX_MAX},
+    {.kind = &ak_tool_kind},
+    {.kind = &ak_mcp_kind},
+    {.kind = &ak_gateway_kind},
+    {.kind = &ak_claw_kind},
+    {.kind = &ak_pod_kind, .label_selector = AK_MANAGED_SELECTOR},
+    {.kind = &ak_claim_kind, .label_selector = AK_MANAGED_SELECTOR},
+    {.kind = &ak_configmap_kind},
+};
+
+/* clang-format off */
+static const struct ak_route routes[] = {
+    /* changes of ...     that pass ...               wake these keys (NULL: itself) ... of ...   because */
+    {&ak_agent_kind,      ak_agent_wanted,            NULL,                       "agent",      AK_CAUSE_CHANGED},
+    {&ak_agent_kind,      ak_agent_group_changed,     ak_agent_keys_of_group,     "agent",      AK_CAUSE_REFERENCE},
+    {&ak_pod_kind,        NULL,                       ak_agent_keys_of_pod,       "agent",      AK_CAUSE_CHILD},
+    {&ak_claim_kind,      ak_agent_claim_wanted,      ak_agent_keys_of_claim,     "agent",      AK_CAUSE_CHILD},
+    {&ak_configmap_kind,  NULL,                       ak_agent_keys_of_configmap, "agent",      AK_CAUSE_REFERENCE},
+    {&ak_tool_kind,       ak_agent_existence_changed, ak_agent_keys_of_tool,      "agent",      AK_CAUSE_REFERENCE},
+    {&ak_mcp_kind,        ak_agent_existence_changed, ak_agent_keys_of_mcp,       "agent",      AK_CAUSE_REFERENCE},
+    {&ak_gateway_kind,    ak_agent_existence_changed, ak_agent_keys_of_gateway,   "agent",      AK_CAUSE_REFERENCE},
+    {&ak_tool_kind,       ak_route_spec_changed,      NULL,                       "tool",       AK_CAUSE_CHANGED},
+    {&ak_mcp_kind,        ak_route_spec_changed,      NULL,                       "mcp",        AK_CAUSE_CHANGED},
+    {&ak_gateway_kind,    ak_route_spec_changed,      NULL,                       "llmgateway", AK_CAUSE_CHANGED},
+    {&ak_claw_kind,       ak_route_spec_changed,      NULL,                       "claw",       AK_CAUSE_CHANGED},
+};
+/* clang-format on */
+
+enum { TOOL, MCP, GATEWAY, CLAW, UNSERVED_MAX };
+
+struct wiring {
+    struct ak_agents agents; /* what routes and the collector get as `user` */
+    struct ak_unserved_controller unserved[UNSERVED_MAX];
+};
+
+static struct ak_controller_options unserved_controller(const char *name,
+                                                        const struct ak_kind *kind,
+                                                        struct ak_unserved_controller *self)
+{
+    self->kind = kind;
+    return (struct ak_controller_options){.name = name,
+                                          .kind = kind->resource.kind,
+                                          .reconcile = ak_unserved_reconcile,
+                                          .user = self,
+                                          .workers = 1};
+}
+
+static int load_config(const struct ak_options *o, struct ak_kube_config **ret,
+                       struct ak_error **reterr)
+{
+    const struct ak_kube_config_options options = {
+        .paths = o->kubeconfig,
+        .context = o->context,
+        .service_host = o->service_host,
+        .service_port = o->service_port,
+        .https_proxy = o->https_proxy,
+        .no_proxy = o->no_proxy,
+        .environ_ = o->environ_,
+        .user_agent = USER_AGENT,
+    };
+    return ak_kube_config_load(&options, ret, reterr);
+}
+
+/* The pod's name, or the machine's, and something that no other process has. */
+static int make_identity(const struct ak_options *o, char *buf, size_t size,
+                         struct ak_error **reterr)
+{
+    char host[256] = "";
+    uint64_t number = 0;
+    if (gethostname(host, sizeof(host) - 1) < 0)
+        return ak_error_set(reterr, -errno, "read the host's name");
+    if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+        return ak_error_set(reterr, -EIO, "read random bytes");
+    snprintf(buf, size, "%s_%016llx", o->pod_name ? o->pod_name : host, (unsigned long long)number);
+    return 0;
+}
+
+/* agentkube_agents{phase}: what a dashboard wants to know first. */
+static void collect(struct ak_metrics *m, void *user)
+{
+    struct ak_agents *self = user;
+    AK_AUTO(ak_object_list) list = {0};
+    double counts[AK_AGENT_PHASE_MAX] = {0};
+    if (ak_cache_list(self->agents, NULL, &list) < 0) {
+        m->error = -ENOMEM;
+        return;
+    }
+    for (size_t i = 0; i < list.len; i++) {
+        const struct ak_agent *agent = ak_object_body(list.items[i]);
+        counts[agent->status ? agent->status->phase : AK_AGENT_PHASE_UNSET]++;
+    }
+    ak_metrics_family(m, "agentkube_agents", "gauge", "Agents by the phase in their status.");
+    for (int phase = AK_AGENT_PHASE_UNSET; phase < AK_AGENT_PHASE_MAX; phase++)
+        ak_metrics_sample(m, "agentkube_agents", counts[phase], "phase",
+                          phase ? ak_agent_phase_to_string((enum ak_agent_phase)phase) : "New",
+                          NULL);
+}
+
+static void connect_parts(struct wiring *w, struct ak_manager *manager)
+{
+    struct ak_agents *a = &w->agents;
+    a->manager = manager;
+    a->agents = ak_manager_cache(manager, &ak_agent_kind);
+    a->pods = ak_manager_cache(manager, &ak_pod_kind);
+    a->claims = ak_manager_cache(manager, &ak_claim_kind);
+    a->configmaps = ak_manager_cache(manager, &ak_configmap_kind);
+    a->tools = ak_manager_cache(manager, &ak_tool_kind);
+    a->mcps = ak_manager_cache(manager, &ak_mcp_kind);
+    a->gateways = ak_manager_cache(manager, &ak_gateway_kind);
+    for (size_t i = 0; i < UNSERVED_MAX; i++)
+        w->unserved[i].manager = manager;
+}
+
+int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
+{
+    struct wiring w = {.agents = {.options = o, .clock = ak_clock_system()}};
+    AK_AUTO_PTR(ak_kube_config) config = NULL;
+    AK_AUTO_PTR(ak_digests) digests = NULL;
+    AK_AUTO_PTR(ak_manager) manager = NULL; /* goes first: its workers use the others */
+    char identity[512];
+    const struct ak_controller_options controllers[] = {
+        {.name = "agent",
+         .kind = "Agent",
+         .reconcile = ak_agent_reconcile,
+         .workers = (int)o->workers},
+        unserved_controller("tool", &ak_tool_kind, &w.unserved[TOOL]),
+        unserved_controller("mcp", &ak_mcp_kind, &w.unserved[MCP]),
+        unserved_controller("llmgateway", &ak_gateway_kind, &w.unserved[GATEWAY]),
+        unserved_controller("claw", &ak_claw_kind, &w.unserved[CLAW]),
+    };
+    int r = load_config(o, &config, reterr);
+    if (r >= 0)
+        r = make_identity(o, identity, sizeof(identity), reterr);
+    if (r < 0)
+        return r;
+    const struct ak_manager_options options = {
+        .config = config,
+        .name = NAME,
+        .namespace_ = o->namespace_,
+        .identity = identity,
+        .watch_namespace = o->watch_namespace,
+        .sources = sources,
+        .n_sources = AK_ARRAY_LEN(sources),
+        .routes = routes,
+        .n_routes = AK_ARRAY_LEN(routes),
+        .controllers = controllers,
+        .n_controllers = AK_ARRAY_LEN(controllers),
+        .user = &w.agents,
+        .leader_elect = o->leader_elect,
+        .bind_address = o->bind_address,
+        .metrics_port = o->metrics_port,
+        .probe_port = o->probe_port,
+        .collect = collect,
+    };
+    r = ak_manager_new(&options, &manager, reterr);
+    if (r >= 0)
+        r = ak_digests_new(ak_manager_client(manager), NULL, &digests, reterr);
+    if (r < 0)
+        return r;
+    w.agents.digests = digests;
+    connect_parts(&w, manager);
+    return ak_manager_run(manager, reterr);
+}
