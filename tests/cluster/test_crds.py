@@ -329,7 +329,7 @@ def test_short_names_and_the_category_find_everything(control_plane, namespace):
     create(control_plane, namespace, make("Agent", A))
     create(control_plane, namespace, make("Tool", {"type": "ssh"}))
     assert columns(control_plane, namespace, "tl")[0].split() == ["NAME", "TYPE", "STATUS", "AGE"]
-    found = wait_for(lambda: control_plane.must("get", "agentkube", "-n", namespace, "-o", "name").split(), "the category")
+    found = wait_for(lambda: sorted(control_plane.must("get", "agentkube", "-n", namespace, "-o", "name").split()), "the category")
     assert found == ["agent.agentkube.io/x", "tool.agentkube.io/x"]
 
 
