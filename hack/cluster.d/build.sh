@@ -19,7 +19,7 @@ build() (
   say "build: Kubernetes $VERSION from Debian's source package (once; 3 to 6 minutes on two cores)"
   local t0=$SECONDS out=$BIN.new c
   lock_build
-  if built; then say "build: another process has just done it"; return; fi
+  if built; then clean_build; return; fi # by the one we waited for
   prepare_sources
   cd "$GOPATH/src/k8s.io/kubernetes"
   rm -rf cmd/agentkube
@@ -46,7 +46,7 @@ build_sample_controller() (
   need apt-get dpkg-source patch go sha256sum flock
   local t0=$SECONDS S
   lock_build
-  if [ "$(cat "$SAMPLE/.key" 2>/dev/null)" = "$key" ]; then echo "$SAMPLE"; return; fi
+  if [ "$(cat "$SAMPLE/.key" 2>/dev/null)" = "$key" ]; then clean_build; echo "$SAMPLE"; return; fi
   prepare_sources
   S=$GOPATH/src/k8s.io/kubernetes
   cd "$S"

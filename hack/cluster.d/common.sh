@@ -58,17 +58,23 @@ until_ok() { # SECONDS WHAT COMMAND...
     sleep 0.1
   done
 }
+heartbeat() { # WHAT PARENT
+  local never t0=$SECONDS next=20
+  set +e
+  exec {never}<> <(:) # reading from a pipe that never has anything waits without a child that would outlive us
+  while kill -0 "$2" 2>/dev/null; do
+    read -rt 1 -u "$never"
+    [ $((SECONDS - t0)) -lt $next ] || { say "  $1 ... $((SECONDS - t0)) s"; next=$((next + 20)); }
+  done
+}
 # Run a slow command with its name and the time on stderr, a line every 20 seconds.
 step() { # WHAT COMMAND...
-  local what=$1 t0=$SECONDS beat rc=0 never
+  local what=$1 t0=$SECONDS beat rc=0
   shift
   say "  $what ..."
-  # reading from a pipe that never has anything waits without a child that would outlive us
-  ( set +e
-    exec {never}<> <(:)
-    while :; do read -rt 20 -u "$never"; say "  $what ... $((SECONDS - t0)) s"; done ) &
+  heartbeat "$what" "$BASHPID" 8>&- 9>&- &
   beat=$!
-  "$@" || rc=$?
+  ("$@") || rc=$? # in a subshell: it may end with die
   kill "$beat" 2>/dev/null || true
   wait "$beat" 2>/dev/null || true
   if [ "$rc" = 0 ]; then say "  $what: $((SECONDS - t0)) s"; else say "  $what: failed after $((SECONDS - t0)) s"; fi

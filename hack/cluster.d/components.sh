@@ -73,6 +73,8 @@ up() {
     [ ${#D} -le 70 ] || die "the path of the state directory is too long for Unix sockets (70 characters): $D"
   fi
   lock_state
+  # nothing was started: nothing is left
+  trap '[ -e "$D/settings" ] || rm -rf "$D" "$D.lock"' EXIT
   t0=$(date +%s%N)
   # the machine was rebooted, somebody killed it, or an up was interrupted before the namespaces were complete
   if namespaced && ! { [ -e "$D/priv/made" ] && pid_of init >/dev/null; }; then

