@@ -24,6 +24,7 @@ struct ak_error {
 static struct ak_error oom = {.code = -ENOMEM, .file = "", .message = "out of memory"};
 
 /* "prefix: message", or only one of the two where the other is NULL. */
+AK_PRINTF(1, 0)
 static struct ak_error *make(const char *fmt, va_list ap, const char *rest)
 {
     struct ak_error *err;

@@ -30,7 +30,8 @@ AK_PUBLIC void ak_buf_clear(struct ak_buf *self); /* keeps the memory */
 AK_PUBLIC AK_MUST_USE int ak_buf_add(struct ak_buf *self, const void *data, size_t len);
 AK_PUBLIC AK_MUST_USE int ak_buf_adds(struct ak_buf *self, const char *text);
 AK_PUBLIC AK_MUST_USE int ak_buf_addf(struct ak_buf *self, const char *fmt, ...) AK_PRINTF(2, 3);
-AK_PUBLIC AK_MUST_USE int ak_buf_vaddf(struct ak_buf *self, const char *fmt, va_list ap);
+AK_PUBLIC AK_MUST_USE int ak_buf_vaddf(struct ak_buf *self, const char *fmt, va_list ap)
+    AK_PRINTF(2, 0);
 /* Adds text as a JSON string with its quotes (RFC 8259); invalid UTF-8 becomes U+FFFD. */
 AK_PUBLIC AK_MUST_USE int ak_buf_add_json_string(struct ak_buf *self, const char *text, size_t len);
 /* Percent-encodes everything but RFC 3986 unreserved characters. */
