@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 server on libevent's evhttp: plain or TLS, many routes, answers now or later.
+ * HTTP/1.1 server on libevent's bufferevents: plain or TLS, many routes, answers now or later.
  * TCP_NODELAY is set on every connection (without it TLS with kept-alive connections is 60 times slower).
  */
 #ifndef AK_NET_HTTP_SERVER_H
@@ -35,11 +35,15 @@ struct ak_http_server_options {
     int max_connections;    /* 0: 1024; more are closed at once */
     ak_msec idle_timeout;   /* 0: 60 s; also bounds a slow request */
 };
-AK_PUBLIC struct ak_http_server *ak_http_server_free(struct ak_http_server *self); /* Thread: loop, or loop stopped */
+/* Thread: loop (not inside a handler), or loop stopped. */
+AK_PUBLIC struct ak_http_server *ak_http_server_free(struct ak_http_server *self);
 AK_PUBLIC AK_MUST_USE int ak_http_server_new(struct ak_loop *loop,
                                              const struct ak_http_server_options *options,
                                              struct ak_http_server **ret, struct ak_error **reterr);
 AK_DEFINE_AUTO_PTR(ak_http_server, ak_http_server_free)
+/* A graceful end: accepts no more, closes idle connections, and each other one after its answer. Returns how
+ * many are left; to be called again, and followed by free, which cuts what is still there. Thread: loop. */
+AK_PUBLIC size_t ak_http_server_drain(struct ak_http_server *self);
 AK_PUBLIC uint16_t ak_http_server_port(const struct ak_http_server *self);
 AK_PUBLIC void ak_http_server_set_tls(struct ak_http_server *self, SSL_CTX *tls); /* new connections */
 
@@ -49,16 +53,19 @@ AK_PUBLIC const char *ak_http_path(const struct ak_http_exchange *ex);  /* witho
 AK_PUBLIC const char *ak_http_query(const struct ak_http_exchange *ex); /* "" if none */
 AK_PUBLIC const char *ak_http_header(const struct ak_http_exchange *ex, const char *name); /* or NULL */
 AK_PUBLIC const char *ak_http_body(const struct ak_http_exchange *ex, size_t *ret_len);
-AK_PUBLIC const char *ak_http_peer(const struct ak_http_exchange *ex);
+AK_PUBLIC const char *ak_http_peer(const struct ak_http_exchange *ex); /* "10.0.0.1:4711", "[::1]:4711" */
 /* Answers, once; the exchange is gone afterwards. `extra` lines as in requests, may be NULL. */
 AK_PUBLIC void ak_http_reply_text(struct ak_http_exchange *ex, int status, const char *content_type,
                                   const char *body, size_t len, const char *const *extra);
 /* Streaming answer: begin, chunks, end. chunk returns the bytes that wait to be sent to this client
- * (back-pressure), or negative when the client has gone. */
+ * (back-pressure); negative: the client has gone (-EPIPE, without on_close), or 8 MiB wait (-ENOBUFS): end
+ * or abort it. abort ends the connection without the mark of a complete answer. */
 AK_PUBLIC void ak_http_reply_begin(struct ak_http_exchange *ex, int status, const char *content_type);
 AK_PUBLIC int64_t ak_http_reply_chunk(struct ak_http_exchange *ex, const char *data, size_t len);
 AK_PUBLIC void ak_http_reply_end(struct ak_http_exchange *ex);
-/* Called when the client goes away before the answer was complete; the exchange is then gone. */
+AK_PUBLIC void ak_http_reply_abort(struct ak_http_exchange *ex);
+/* fn is called when the client goes away before the answer was complete, or the server is freed; the
+ * exchange is then gone. Without it the exchange stays until it is answered, into the void. */
 AK_PUBLIC void ak_http_on_close(struct ak_http_exchange *ex, ak_loop_fn fn, void *user);
 
 #endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's listening side (http_server.c) and one connection with its exchange (http_exchange.c).
+ */
+#ifndef AK_NET_HTTP_SERVER_INTERNAL_H
+#define AK_NET_HTTP_SERVER_INTERNAL_H
+
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include <ak/net/http_server.h>
+
+#include "http_parse.h"
+
+struct ak__http_conn;
+
+struct ak_http_server {
+    struct ak_loop *loop;
+    struct evconnlistener *listener;
+    struct ak_timer *resume; /* accepts again after file descriptors ran out */
+    SSL_CTX *tls;
+    const struct ak_http_route *routes;
+    void *user;
+    size_t max_body, max_header;
+    size_t max_connections;
+    ak_msec idle_timeout;
+    uint16_t port;
+    bool draining;
+    struct ak__http_conn *conns;
+    size_t n_conns;
+};
+
+/* Takes the socket over. */
+AK_MUST_USE int ak__http_conn_start(struct ak_http_server *server, int fd,
+                                    const struct sockaddr *peer);
+/* The server goes: closes, or if an answer is outstanding whose handler gave no on_close, lets the exchange
+ * live until it is answered. */
+void ak__http_conn_abandon(struct ak__http_conn *conn);
+void ak__http_conn_drain(struct ak__http_conn *conn); /* closes if nothing is under way */
+struct ak__http_conn *ak__http_conn_next(struct ak__http_conn *conn);
+void ak__http_dispatch(struct ak_http_server *server, struct ak_http_exchange *ex);
+
+#endif
