@@ -223,7 +223,8 @@ def service_account_kubeconfig(control_plane, namespace, tmp_path, rules):
 @pytest.mark.parametrize("strict", [False, True], ids=["documented", "strict"])
 def test_the_permissions_of_the_chart_are_enough(agents, manager, control_plane, tmp_path, strict):
     import yaml
-    shown = control_plane.helm("template", "agentkube", "agentkube/helm/agentkube", f"--set=rbac.strict={str(strict).lower()}")
+    shown = control_plane.helm("template", "agentkube", "agentkube/helm/agentkube", "--namespace=agentkube-system",
+                               f"--set=rbac.strict={str(strict).lower()}")
     assert shown.returncode == 0, shown.stderr
     rules = [rule for thing in yaml.safe_load_all(shown.stdout) if thing and thing["kind"] in ("ClusterRole", "Role")
              for rule in thing["rules"]]
