@@ -92,47 +92,117 @@ int ak_json_parse(const char *data, size_t len, json_t **ret, struct ak_error **
     ak__json_memory_watch();
     /* NUL in a string is somebody else's valid data: whoever reads that string refuses it. */
     tree = json_loadb(data, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    if (!tree) {
-        if (ak__json_memory_failed() || json_error_code(&error) == json_error_out_of_memory)
-            return ak_error_oom(reterr);
-        return syntax_error(&error, reterr);
+    /* jansson 2.14 drops a character of a string, and succeeds, if it cannot grow its buffer. */
+    if (ak__json_memory_failed()) {
+        json_decref(tree);
+        return ak_error_oom(reterr);
     }
+    if (!tree && json_error_code(&error) == json_error_out_of_memory)
+        return ak_error_oom(reterr);
+    if (!tree)
+        return syntax_error(&error, reterr);
     *ret = tree;
     return 0;
 }
 
 /* ---- writing ---- */
 
-struct writer {
-    struct ak_buf *out;
-    int code;
-};
+/*
+ * Our own and not jansson's, which prints 0.1 as 0.10000000000000001 and allocates for every object to
+ * find loops.
+ */
+static int write_value(const json_t *tree, size_t depth, struct ak_buf *out);
 
-static int write_some(const char *data, size_t len, void *user)
+static int write_array(const json_t *tree, size_t depth, struct ak_buf *out)
 {
-    struct writer *writer = user;
+    int r = ak_buf_adds(out, "[");
 
-    writer->code = ak_buf_add(writer->out, data, len);
-    return writer->code < 0 ? -1 : 0;
+    for (size_t i = 0; r >= 0 && i < json_array_size(tree); i++) {
+        r = ak_buf_adds(out, i ? "," : "");
+        if (r >= 0)
+            r = write_value(json_array_get(tree, i), depth, out);
+    }
+    return r < 0 ? r : ak_buf_adds(out, "]");
+}
+
+static int write_object(const json_t *tree, size_t depth, struct ak_buf *out)
+{
+    json_t *object = (json_t *)(uintptr_t)tree;
+    const char *before = "{";
+    int r = 0;
+
+    for (void *it = json_object_iter(object); r >= 0 && it;
+         it = json_object_iter_next(object, it)) {
+        const char *key = json_object_iter_key(it);
+
+        r = ak_buf_adds(out, before);
+        if (r >= 0)
+            r = ak_buf_add_json_string(out, key, strlen(key));
+        if (r >= 0)
+            r = ak_buf_adds(out, ":");
+        if (r >= 0)
+            r = write_value(json_object_iter_value(it), depth, out);
+        before = ",";
+    }
+    return r < 0 ? r : ak_buf_adds(out, json_object_size(tree) ? "}" : "{}");
+}
+
+static int write_value(const json_t *tree, size_t depth, struct ak_buf *out)
+{
+    char number[32];
+
+    if (depth > AK_JSON_MAX_DEPTH)
+        return AK_E_TOO_LARGE;
+    switch (json_typeof(tree)) {
+    case JSON_OBJECT:
+        return write_object(tree, depth + 1, out);
+    case JSON_ARRAY:
+        return write_array(tree, depth + 1, out);
+    case JSON_STRING:
+        return ak_buf_add_json_string(out, json_string_value(tree), json_string_length(tree));
+    case JSON_INTEGER:
+        return ak_buf_addf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(tree));
+    case JSON_REAL:
+        return ak_buf_adds(out, ak__json_real_text(json_real_value(tree), number));
+    case JSON_TRUE:
+        return ak_buf_adds(out, "true");
+    case JSON_FALSE:
+        return ak_buf_adds(out, "false");
+    case JSON_NULL:
+        break;
+    }
+    return ak_buf_adds(out, "null");
 }
 
 int ak_json_write(const json_t *tree, struct ak_buf *out, struct ak_error **reterr)
 {
-    struct writer writer = {.out = out};
     size_t before = out->len;
+    int r = write_value(tree, 0, out);
 
-    ak__json_memory_watch();
-    if (json_dump_callback(tree, write_some, &writer, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+    if (r >= 0)
         return 0;
     if (out->data) {
         out->len = before;
         out->data[before] = '\0';
     }
-    if (writer.code == AK_E_TOO_LARGE)
-        return ak_error_set(reterr, AK_E_TOO_LARGE, "JSON text is larger than %zu bytes", out->max);
-    if (writer.code == -ENOMEM || ak__json_memory_failed())
+    if (r == -ENOMEM)
         return ak_error_oom(reterr);
-    return ak_error_set(reterr, -EINVAL, "cannot be written as JSON");
+    return ak_error_set(reterr, r, "JSON text is larger than %zu bytes or deeper than %d levels",
+                        out->max, AK_JSON_MAX_DEPTH);
+}
+
+json_t *ak_json_copy(const json_t *tree)
+{
+    json_t *copy;
+
+    ak__json_memory_watch();
+    copy = json_deep_copy(tree);
+    /* jansson 2.14 leaves out members that it could not copy, and succeeds. */
+    if (copy && ak__json_memory_failed()) {
+        json_decref(copy);
+        copy = NULL;
+    }
+    return copy;
 }
 
 /* ---- hash ---- */

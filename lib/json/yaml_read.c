@@ -126,7 +126,7 @@ static int copy_aliased(struct reader *self, const yaml_mark_t *mark, const json
         return fail_at(self, mark, AK_E_TOO_LARGE, "aliases bring in too many values");
     if (self->depth + depth > AK_JSON_MAX_DEPTH)
         return fail_at(self, mark, AK_E_TOO_LARGE, "nests too deep");
-    copy = json_deep_copy(value);
+    copy = json_deep_copy(value); /* read_stream() notices if it could not copy all of it */
     if (!copy)
         return ak_error_oom(self->reterr);
     *ret = copy;
@@ -501,6 +501,7 @@ static int read_stream(const char *data, size_t len, bool only_first, json_t **r
         return ak_error_oom(reterr);
     }
     self->reterr = reterr;
+    ak__json_memory_watch();
     yaml_parser_set_input_string(&self->parser, (const unsigned char *)data, len);
     r = read_all(self, array, only_first);
     while (self->depth)
@@ -509,6 +510,9 @@ static int read_stream(const char *data, size_t len, bool only_first, json_t **r
     json_decref(self->root);
     yaml_parser_delete(&self->parser);
     ak_free(self);
+    /* jansson 2.14 merges as many members as there is memory for, and succeeds. */
+    if (r >= 0 && ak__json_memory_failed())
+        return ak_error_oom(reterr);
     if (r < 0)
         return r;
     *ret = AK_TAKE(array);

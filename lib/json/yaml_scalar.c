@@ -231,5 +231,8 @@ bool ak__yaml_needs_quotes(const char *text, size_t len)
 {
     if (ak__yaml_resolve(text, len).kind != AK__YAML_TEXT)
         return true;
+    /* "<<" as a key would merge */
+    if (len == 2 && memcmp(text, "<<", 2) == 0)
+        return true;
     return is_like_date(text) || is_like_base60(text);
 }

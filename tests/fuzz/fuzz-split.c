@@ -45,7 +45,9 @@ static void check(enum ak_split_mode mode, const char *data, size_t size, size_t
     struct outcome whole = run(mode, data, size, size ? size : 1);
     struct outcome cut = run(mode, data, size, step);
 
-    if (whole.n_values != cut.n_values || whole.hash != cut.hash || whole.code != cut.code)
+    /* Text that is both too large and wrong may fail for either reason first. */
+    if (whole.n_values != cut.n_values || whole.hash != cut.hash ||
+        (whole.code < 0) != (cut.code < 0))
         abort();
 }
 

@@ -45,7 +45,9 @@ AK_PUBLIC AK_MUST_USE int ak_yaml_parse(const char *data, size_t len, json_t **r
 /* All documents of a stream, as a JSON array; empty documents are left out. */
 AK_PUBLIC AK_MUST_USE int ak_yaml_parse_all(const char *data, size_t len, json_t **ret_array,
                                             struct ak_error **reterr);
-/* Compact text. */
+/* A copy that shares nothing; NULL on no memory (json_deep_copy() can then lose members and succeed). */
+AK_PUBLIC AK_MUST_USE json_t *ak_json_copy(const json_t *tree);
+/* Compact text; reals with as many digits as they need. */
 AK_PUBLIC AK_MUST_USE int ak_json_write(const json_t *tree, struct ak_buf *out,
                                         struct ak_error **reterr);
 /* YAML text as kubectl prints it (block style, strings quoted where needed). */
