@@ -6,6 +6,11 @@
 
 #include "manager/kinds.h"
 
+int ak_agent_set_text(json_t *object, const char *key, const char *value)
+{
+    return value ? json_object_set_new(object, key, json_string(value)) : 0;
+}
+
 json_t *ak_agent_owner_json(const struct ak_owner_ref *owner)
 {
     json_t *ref = json_pack("{s:s, s:s, s:s, s:s}", "apiVersion", owner->api_version, "kind",
@@ -39,19 +44,19 @@ static json_t *claim_owners(const struct ak_agent_claim_input *in)
 int ak_agent_claim_build(const struct ak_agent_claim_input *in, json_t **ret,
                          struct ak_error **reterr)
 {
-    AK_AUTO_JSON *metadata = json_pack("{s:s, s:s, s:o*}", "name", in->name, "namespace",
-                                       in->meta->namespace_, "labels", claim_labels(in));
-    AK_AUTO_JSON *owners = claim_owners(in);
-    if (!metadata || !owners || !json_object_get(metadata, "labels"))
+    AK_AUTO_JSON *claim = json_pack(
+        "{s:s, s:s, s:{s:s, s:s}, s:{s:[s], s:{s:{s:s}}}}", "apiVersion", "v1", "kind",
+        "PersistentVolumeClaim", "metadata", "name", in->name, "namespace", in->meta->namespace_,
+        "spec", "accessModes", in->access_mode, "resources", "requests", "storage", in->size);
+    json_t *metadata = json_object_get(claim, "metadata");
+    int r = json_object_set_new(metadata, "labels", claim_labels(in));
+    if (r >= 0 && in->n_owners)
+        r = json_object_set_new(metadata, "ownerReferences", claim_owners(in));
+    if (r >= 0)
+        r = ak_agent_set_text(json_object_get(claim, "spec"), "storageClassName",
+                              in->storage_class);
+    if (r < 0)
         return ak_error_oom(reterr);
-    if (in->n_owners && json_object_set(metadata, "ownerReferences", owners) < 0)
-        return ak_error_oom(reterr);
-    json_t *claim = json_pack("{s:s, s:s, s:O, s:{s:[s], s:{s:{s:s}}, s:s*}}", "apiVersion", "v1",
-                              "kind", "PersistentVolumeClaim", "metadata", metadata, "spec",
-                              "accessModes", in->access_mode, "resources", "requests", "storage",
-                              in->size, "storageClassName", in->storage_class);
-    if (!claim)
-        return ak_error_oom(reterr);
-    *ret = claim;
+    *ret = AK_TAKE(claim);
     return 0;
 }

@@ -163,12 +163,14 @@ static const char *pull_policy(const struct ak_agent_pod_input *in)
 static json_t *agent_container(const struct ak_agent_pod_input *in)
 {
     const char *resources = in->spec->resources ? in->spec->resources : DEFAULT_RESOURCES;
-    AK_AUTO_JSON *c = json_pack(
-        "{s:s, s:s, s:s*, s:[s, s], s:s, s:[{s:s, s:i}], s:s, s:s}", "name", "agent", "image",
-        in->image, "imagePullPolicy", pull_policy(in), "command", "/agentkube/bin/agentlet", "run",
-        "workingDir", "/workspace", "ports", "name", "agentlet", "containerPort", 8083,
-        "terminationMessagePolicy", "File", "terminationMessagePath", "/dev/termination-log");
-    int r = json_object_set_new(c, "env", agent_env(in));
+    AK_AUTO_JSON *c = json_pack("{s:s, s:s, s:[s, s], s:s, s:[{s:s, s:i}], s:s, s:s}", "name",
+                                "agent", "image", in->image, "command", "/agentkube/bin/agentlet",
+                                "run", "workingDir", "/workspace", "ports", "name", "agentlet",
+                                "containerPort", 8083, "terminationMessagePolicy", "File",
+                                "terminationMessagePath", "/dev/termination-log");
+    int r = ak_agent_set_text(c, "imagePullPolicy", pull_policy(in));
+    if (r >= 0)
+        r = json_object_set_new(c, "env", agent_env(in));
     if (r >= 0)
         r = json_object_set_new(c, "resources", parse_text(resources));
     if (r >= 0)
@@ -226,10 +228,11 @@ static json_t *workspace_container(const struct ak_agent_pod_input *in,
 {
     const char *resources = in->spec->resources ? in->spec->resources : DEFAULT_RESOURCES;
     AK_AUTO_JSON *c =
-        json_pack("{s:s, s:s, s:s*, s:[s, s], s:s}", "name", "workspace", "image", in->image,
-                  "imagePullPolicy", pull_policy(in), "command", "/agentkube/bin/agentlet",
-                  "workspace", "terminationMessagePolicy", "File");
-    int r = json_object_set_new(c, "env", workspace_env(repo));
+        json_pack("{s:s, s:s, s:[s, s], s:s}", "name", "workspace", "image", in->image, "command",
+                  "/agentkube/bin/agentlet", "workspace", "terminationMessagePolicy", "File");
+    int r = ak_agent_set_text(c, "imagePullPolicy", pull_policy(in));
+    if (r >= 0)
+        r = json_object_set_new(c, "env", workspace_env(repo));
     if (r >= 0)
         r = json_object_set_new(c, "resources", parse_text(resources));
     if (r >= 0)
@@ -246,7 +249,10 @@ static json_t *claim_volume(const char *name, const char *claim)
 
 static json_t *empty_volume(const char *name, const char *limit)
 {
-    return json_pack("{s:s, s:{s:s*}}", "name", name, "emptyDir", "sizeLimit", limit);
+    AK_AUTO_JSON *v = json_pack("{s:s, s:{}}", "name", name, "emptyDir");
+    if (ak_agent_set_text(json_object_get(v, "emptyDir"), "sizeLimit", limit) < 0)
+        return NULL;
+    return AK_TAKE(v);
 }
 
 static json_t *goal_volume(const struct ak_agent_goal *goal)
@@ -328,11 +334,13 @@ static json_t *init_containers(const struct ak_agent_pod_input *in)
     return AK_TAKE(list);
 }
 
-/* Where the pod may run. */
+/* Where the pod may run, and as what. */
 static int set_placement(const struct ak_agent_pod_input *in, json_t *spec)
 {
-    int r = 0;
-    if (in->spec->node_selector.len)
+    int r = ak_agent_set_text(spec, "serviceAccountName", in->spec->service_account_name);
+    if (r >= 0)
+        r = ak_agent_set_text(spec, "runtimeClassName", in->spec->runtime_class_name);
+    if (r >= 0 && in->spec->node_selector.len)
         r = json_object_set_new(spec, "nodeSelector", string_map(&in->spec->node_selector));
     if (r >= 0 && in->spec->tolerations)
         r = json_object_set_new(spec, "tolerations", parse_text(in->spec->tolerations));
@@ -344,12 +352,11 @@ static int set_placement(const struct ak_agent_pod_input *in, json_t *spec)
 static json_t *pod_spec(const struct ak_agent_pod_input *in)
 {
     AK_AUTO_JSON *spec = json_pack(
-        "{s:b, s:b, s:s, s:i, s:s*, s:s*, s:{s:b, s:i, s:i, s:i, s:s, s:{s:s}}}",
+        "{s:b, s:b, s:s, s:i, s:{s:b, s:i, s:i, s:i, s:s, s:{s:s}}}",
         "automountServiceAccountToken", 0, "enableServiceLinks", 0, "restartPolicy", "Always",
-        "terminationGracePeriodSeconds", POD_GRACE_SECONDS, "serviceAccountName",
-        in->spec->service_account_name, "runtimeClassName", in->spec->runtime_class_name,
-        "securityContext", "runAsNonRoot", 1, "runAsUser", USER, "runAsGroup", USER, "fsGroup",
-        USER, "fsGroupChangePolicy", "OnRootMismatch", "seccompProfile", "type", "RuntimeDefault");
+        "terminationGracePeriodSeconds", POD_GRACE_SECONDS, "securityContext", "runAsNonRoot", 1,
+        "runAsUser", USER, "runAsGroup", USER, "fsGroup", USER, "fsGroupChangePolicy",
+        "OnRootMismatch", "seccompProfile", "type", "RuntimeDefault");
     int r = json_object_set_new(spec, "initContainers", init_containers(in));
     if (r >= 0)
         r = json_object_set_new(spec, "containers", json_pack("[o]", agent_container(in)));
@@ -366,12 +373,15 @@ static json_t *pod_spec(const struct ak_agent_pod_input *in)
 static json_t *pod_labels(const struct ak_agent_pod_input *in)
 {
     AK_AUTO_JSON *labels = string_map(&in->spec->pod_labels);
-    AK_AUTO_JSON *ours = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "app.kubernetes.io/name", "agent",
-        "app.kubernetes.io/instance", in->meta->name, "app.kubernetes.io/component",
-        in->runtime->name, "app.kubernetes.io/part-of", "agentkube", "app.kubernetes.io/managed-by",
-        AK_MANAGED_BY, AK_LABEL_AGENT, in->meta->name, AK_LABEL_GROUP, in->group);
-    return ours && json_object_update(labels, ours) >= 0 ? AK_TAKE(labels) : NULL;
+    AK_AUTO_JSON *ours =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "app.kubernetes.io/name", "agent",
+                  "app.kubernetes.io/instance", in->meta->name, "app.kubernetes.io/component",
+                  in->runtime->name, "app.kubernetes.io/part-of", "agentkube",
+                  "app.kubernetes.io/managed-by", AK_MANAGED_BY, AK_LABEL_AGENT, in->meta->name);
+    if (!ours || json_object_update(labels, ours) < 0 ||
+        ak_agent_set_text(labels, AK_LABEL_GROUP, in->group) < 0)
+        return NULL;
+    return AK_TAKE(labels);
 }
 
 static json_t *pod_annotations(const struct ak_agent_pod_input *in)
@@ -414,11 +424,7 @@ static int pod_hash(const struct ak_agent_pod_input *in, const json_t *pod,
                     char ret[static AK_DIGEST_SIZE])
 {
     AK_AUTO(ak_buf) text = AK_BUF_INIT(4u << 20);
-    char *json = json_dumps(pod, JSON_COMPACT | JSON_SORT_KEYS);
-    int r = json ? ak_buf_adds(&text, json) : -ENOMEM;
-    json_free_t release = NULL;
-    json_get_alloc_funcs(NULL, &release);
-    release(json);
+    int r = ak_json_write(pod, &text, NULL); /* members in the order in which they were set */
     if (r >= 0)
         r = ak_buf_addf(&text, "\n%s %s %s", or_dash(in->goal_digest), or_dash(in->token_digest),
                         or_dash(in->repo_digest));
