@@ -48,7 +48,6 @@ struct record {
     ak_msec since;    /* monotonic: of the last refill, of the span of similar events */
     unsigned similar; /* aggregation */
     char *event_name; /* repeats: the Event that counts them, and its namespace */
-    ak_msec first;    /* wall clock */
     int64_t count;
 };
 

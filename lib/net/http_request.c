@@ -66,8 +66,8 @@ static int add_lines(struct ak__http_request *self, const struct ak_http_client 
 
     if (r >= 0 && client->host_header)
         r = add_line(self, "Host: ", client->host_header);
-    /* An empty one keeps libcurl from calling a body a form. */
-    if (r >= 0 && (req->body || req->content_type))
+    /* An empty one keeps libcurl from calling a body (a POST without one too) a form. */
+    if (r >= 0)
         r = add_line(self, req->content_type ? "Content-Type: " : "Content-Type:",
                      req->content_type ? req->content_type : "");
     if (r >= 0 && req->accept)

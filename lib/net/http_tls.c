@@ -71,6 +71,16 @@ static int add_own(struct ak__http_tls *self, X509 *cert)
     return self->chain && sk_X509_push(self->chain, cert) > 0 ? 1 : -1;
 }
 
+/* When two authorities have one name but not one key (a cluster made anew), OpenSSL leaves the failed signature
+ * check as the first error, and libcurl would report that instead of the failed verification. */
+static int keep_last_error_only(int ok, X509_STORE_CTX *ctx)
+{
+    (void)ctx;
+    if (!ok)
+        ERR_clear_error();
+    return ok;
+}
+
 static int load_store(struct ak__http_tls *self, const char *ca_pem, struct ak_error **reterr)
 {
     self->store = X509_STORE_new();
@@ -78,6 +88,7 @@ static int load_store(struct ak__http_tls *self, const char *ca_pem, struct ak_e
         return ak_error_oom(reterr);
     /* An intermediate authority in the file is trusted by itself, as Go's clients do. */
     (void)X509_STORE_set_flags(self->store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
+    X509_STORE_set_verify_cb(self->store, keep_last_error_only);
     if (ca_pem)
         return each_certificate(ca_pem, "certificate authority", add_authority, self, reterr);
     /* Looked up by hash when needed: the system's bundle is never in memory as a whole. */
