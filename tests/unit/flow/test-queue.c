@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clang-format off: cmocka needs these first, in this order */
+/* cmocka wants these before it, in this order. */
+/* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,8 +138,8 @@ static void test_a_finished_key_may_ask_to_be_run_again_later(void **state)
 
 static void test_failures_double_the_delay_up_to_the_limit_and_success_forgets_them(void **state)
 {
-    AK_AUTO_PTR(ak_queue) q =
-        new_queue(&(struct ak_queue_options){.retry_first = 100, .retry_max = 1000});
+    AK_AUTO_PTR(ak_queue)
+    q = new_queue(&(struct ak_queue_options){.retry_first = 100, .retry_max = 1000});
     static const ak_msec expected[] = {100, 200, 400, 800, 1000, 1000};
     struct ak_request req;
     (void)state;
@@ -363,7 +365,7 @@ static void test_a_key_is_never_on_two_workers_and_none_is_forgotten(void **stat
 enum model_place { ABSENT, WAITING, WORKING };
 struct model_key {
     enum model_place place;
-    ak_msec due;   /* WAITING: when it may come out; WORKING: AK_MSEC_NEVER or when it is run again */
+    ak_msec due; /* WAITING: when it may come out; WORKING: AK_MSEC_NEVER or when it is run again */
     unsigned failures;
 };
 #define MODEL_KEYS 6
