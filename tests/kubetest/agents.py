@@ -106,7 +106,15 @@ class Agents:
             containerStatuses=[self.container(name, {"running": {"startedAt": now}}, True, restarts, last,
                                               "registry.example/agent@sha256:" + "ab" * 32)])
 
+    def bind(self, name):
+        """As the scheduler does it, so that the real one has no more opinion on this pod. The node does not exist."""
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/binding"
+        status, body = self.kube.api("POST", path, {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
+                                                    "target": {"apiVersion": "v1", "kind": "Node", "name": "node-of-a-test"}})
+        assert status == 201, body
+
     def waits(self, name, reason, message, restarts=0, last=None):
+        self.bind(name)
         return self.pod_status(name, phase="Pending", containerStatuses=[
             self.container(name, {"waiting": {"reason": reason, "message": message}}, False, restarts, last)])
 
