@@ -198,26 +198,31 @@ static const struct ak_condition *pod_condition(const struct ak_pod *pod, const 
     return ak_condition_find(pod->status->conditions.items, pod->status->conditions.len, type);
 }
 
+static bool say_containers(struct words *w, const ak_container_status_list *list)
+{
+    for (size_t i = 0; i < list->len; i++)
+        if (say_container(w, &list->items[i]))
+            return true;
+    return false;
+}
+
 static void say_starting(struct words *w, const struct ak_pod *pod)
 {
     const struct ak_condition *scheduled = pod_condition(pod, "PodScheduled");
-    if (!pod->spec->node && scheduled && ak_streq(scheduled->status, "False")) {
+    const struct ak_container_status *agent = find_status(&pod->status->containers, AGENT);
+    if (say_containers(w, &pod->status->init) || say_containers(w, &pod->status->containers))
+        return;
+    if (!pod->spec->node && scheduled && ak_streq(scheduled->status, "False"))
         say_quoting(w, AK_AGENT_PHASE_PENDING, "Unschedulable", "no node can take the pod",
                     scheduled->message,
                     "check spec.resources, spec.nodeSelector, spec.tolerations and the volumes");
-        return;
-    }
-    if (!pod->spec->node) {
+    else if (!pod->spec->node)
         say(w, AK_AGENT_PHASE_PENDING, "PodPending", "the pod waits for a node");
-        return;
-    }
-    for (size_t i = 0; i < pod->status->init.len; i++)
-        if (say_container(w, &pod->status->init.items[i]))
-            return;
-    for (size_t i = 0; i < pod->status->containers.len; i++)
-        if (say_container(w, &pod->status->containers.items[i]))
-            return;
-    say(w, AK_AGENT_PHASE_STARTING, "PodStarting", "the pod is being started");
+    else if (agent && agent->state && agent->state->running)
+        say(w, AK_AGENT_PHASE_STARTING, "PodStarting",
+            "the container runs and is not ready yet; what its setup command does is in its log");
+    else
+        say(w, AK_AGENT_PHASE_STARTING, "PodStarting", "the pod is being started");
 }
 
 /* When a pod that is over ended: a fixed time, so that a failure is counted once (agent_plan.c). */
