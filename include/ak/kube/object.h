@@ -71,7 +71,11 @@ AK_PUBLIC bool ak_meta_is_owned_by(const struct ak_meta *meta, const char *uid);
  * Owned fields (KEP-555, server-side apply). Takes from `live` exactly the values that `manager`
  * applied (metadata.managedFields, FieldsV1) and hashes them canonically; identity (apiVersion, kind,
  * metadata.name, metadata.namespace, metadata.uid) does not count. Equal to ak_desired_hash() of what was
- * applied, as long as nobody changed one of those values and the server did not rewrite them.
+ * applied, as long as nobody changed one of those values and the server did not rewrite them. So that it
+ * does not, builders of applied objects leave out false and 0 where the API drops them ("omitempty" without
+ * a pointer), spell quantities as the server does ("1", not "1000m"), apply no empty object that the server
+ * fills, and no atomic list that admission adds to (a pod's tolerations). null, "", {} and [] count as
+ * absent, lists of objects as sets: a mere change of their order is not seen.
  */
 AK_PUBLIC uint64_t ak_owned_hash(const json_t *live, const char *manager);
 AK_PUBLIC uint64_t ak_desired_hash(const json_t *desired);
