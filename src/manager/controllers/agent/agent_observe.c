@@ -163,7 +163,7 @@ static int next_run(const struct ak_agent_observed *o, const struct ak_agent_sch
     const char *name = schedule->time_zone ? schedule->time_zone : "UTC";
     r = ak_zone_load(o->options->zoneinfo_dir, name, &zone, reterr);
     if (r < 0)
-        return ak_error_wrap(reterr, r, "spec.schedule.timeZone");
+        return r;
     return ak_cron_next(&cron, zone, o->now, ak_object_meta(o->agent)->created, ret, reterr);
 }
 
