@@ -242,9 +242,8 @@ WORDS = [
      "no rule"),
     ("OOMKilled", lambda a: a.waits("sick", "CrashLoopBackOff", "back-off 10s restarting failed container", 2,
                                     {"terminated": {"reason": "OOMKilled", "exitCode": 137}}), "memory"),
-    ("Unschedulable", lambda a: a.pod_status("sick", conditions=[
-        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available: 3 Insufficient memory."}]),
-     "Insufficient memory"),
+    # the real scheduler says so: there is no node
+    ("Unschedulable", lambda a: None, "no nodes available"),
 ]
 
 

@@ -90,7 +90,7 @@ class Manager:
                 samples.setdefault(name, []).append((dict(LABEL.findall(labels or "")), float(number)))
         return samples
 
-    def metric(self, name, **labels):
+    def metric(self, name, /, **labels):
         """The sum of a metric over all samples that have these labels."""
         return sum(number for found, number in self.metrics().get(name, [])
                    if all(found.get(key) == wanted for key, wanted in labels.items()))
