@@ -25,6 +25,8 @@ struct option {
 
 static const char *const access_modes[] = {"ReadWriteOnce", "ReadWriteMany", NULL};
 
+static const char *const transports[] = {"ws", "http", NULL};
+
 static const struct option flags[] = {
     OPTION("kubeconfig", OPT_TEXT, kubeconfig, "$KUBECONFIG, in-cluster, ~/.kube/config",
            "kubeconfig file"),
@@ -48,6 +50,8 @@ static const struct option flags[] = {
 static const struct option variables[] = {
     OPTION("AGENTKUBE_MANAGED", OPT_BOOL, managed, "false",
            "connect to a control plane (not in this version: a warning is logged)"),
+    OPTION("AGENTKUBE_TRANSPORT", OPT_TEXT, transport, "ws", "ws or http, to a control plane",
+           .allowed = transports),
     OPTION("AGENTKUBE_IMAGE_REGISTRY", OPT_TEXT, image_registry, "",
            "registry, and path if any, that replaces the one of every default image"),
     OPTION("AGENTKUBE_MANAGER_IMAGE", OPT_TEXT, manager_image, "the release's image",

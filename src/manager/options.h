@@ -40,6 +40,7 @@ struct ak_options {
     const char *memory_size;
     const char *zoneinfo_dir;
     const char *const *environ_;
+    const char *transport;
     bool managed;
 };
 

@@ -160,6 +160,12 @@ static const char *pull_policy(const struct ak_agent_pod_input *in)
     return ak_is_empty(text) ? NULL : text;
 }
 
+/* Only our own images are known to work so. */
+static bool is_root_read_only(const struct ak_agent_pod_input *in)
+{
+    return in->runtime->read_only_root && ak_is_empty(in->spec->image);
+}
+
 static json_t *agent_container(const struct ak_agent_pod_input *in)
 {
     const char *resources = in->spec->resources ? in->spec->resources : DEFAULT_RESOURCES;
@@ -174,8 +180,7 @@ static json_t *agent_container(const struct ak_agent_pod_input *in)
     if (r >= 0)
         r = json_object_set_new(c, "resources", parse_text(resources));
     if (r >= 0)
-        r = json_object_set_new(c, "securityContext",
-                                security_context(in->runtime->read_only_root));
+        r = json_object_set_new(c, "securityContext", security_context(is_root_read_only(in)));
     if (r >= 0)
         r = json_object_set_new(c, "volumeMounts", agent_mounts(in));
     if (r >= 0)
