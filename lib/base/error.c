@@ -196,9 +196,10 @@ static const struct {
     int status;
     int code;
 } http_codes[] = {
-    {401, AK_E_UNAUTHORIZED}, {403, AK_E_FORBIDDEN}, {404, AK_E_NOT_FOUND},
-    {409, AK_E_CONFLICT},     {410, AK_E_GONE},      {413, AK_E_TOO_LARGE},
-    {429, AK_E_THROTTLED},    {408, AK_E_SERVER}, /* the client was too slow: as good as a broken connection, try again */
+    {401, AK_E_UNAUTHORIZED}, {403, AK_E_FORBIDDEN},
+    {404, AK_E_NOT_FOUND},    {408, AK_E_SERVER}, /* as good as a broken connection: try again */
+    {409, AK_E_CONFLICT},     {410, AK_E_GONE},
+    {413, AK_E_TOO_LARGE},    {429, AK_E_THROTTLED},
 };
 
 int ak_code_from_http(int http_status, const char *reason)

@@ -234,7 +234,7 @@ static uint64_t hash_integer(uint64_t seed, json_int_t value)
 /* 1.0 and 1 are the same number to Kubernetes. */
 static uint64_t hash_real(uint64_t seed, double value)
 {
-    if (fabs(value) < 9007199254740992.0 && trunc(value) == value)
+    if (fabs(value) < 0x1p63 && trunc(value) == value)
         return hash_integer(seed, (json_int_t)value);
     return ak_hash_bytes(ak_hash_bytes(seed, "r", 1), &value, sizeof(value));
 }

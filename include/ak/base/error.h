@@ -63,11 +63,11 @@ AK_PUBLIC void ak_error_set_http(struct ak_error *err, int http_status, const ch
 AK_PUBLIC struct ak_error *ak_error_free(struct ak_error *err); /* returns NULL */
 AK_DEFINE_AUTO_PTR(ak_error, ak_error_free)
 
-AK_PUBLIC int ak_error_code(const struct ak_error *err);             /* 0 for NULL */
-AK_PUBLIC int ak_error_http_status(const struct ak_error *err);      /* 0: did not come over HTTP */
-AK_PUBLIC const char *ak_error_reason(const struct ak_error *err);   /* "AlreadyExists", or "" */
+AK_PUBLIC int ak_error_code(const struct ak_error *err);           /* 0 for NULL */
+AK_PUBLIC int ak_error_http_status(const struct ak_error *err);    /* 0: did not come over HTTP */
+AK_PUBLIC const char *ak_error_reason(const struct ak_error *err); /* "AlreadyExists", or "" */
 AK_PUBLIC int64_t ak_error_retry_after_ms(const struct ak_error *err); /* 0: none was given */
-AK_PUBLIC const char *ak_error_message(const struct ak_error *err);  /* "" for NULL */
+AK_PUBLIC const char *ak_error_message(const struct ak_error *err);    /* "" for NULL */
 AK_PUBLIC const char *ak_error_file(const struct ak_error *err);
 AK_PUBLIC int ak_error_line(const struct ak_error *err);
 /* "not found", "conflict", strerror() of an errno, ... */

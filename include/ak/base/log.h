@@ -16,13 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum ak_log_level {
-    AK_LOG_DEBUG,
-    AK_LOG_INFO,
-    AK_LOG_WARN,
-    AK_LOG_ERROR,
-    AK_LOG_MAX
-};
+enum ak_log_level { AK_LOG_DEBUG, AK_LOG_INFO, AK_LOG_WARN, AK_LOG_ERROR, AK_LOG_MAX };
 struct ak_error;
 
 enum ak_kv_type { AK_KV_END, AK_KV_STR, AK_KV_INT, AK_KV_BOOL, AK_KV_ERR };
@@ -33,7 +27,8 @@ struct ak_kv {
     int64_t num;
     const struct ak_error *err;
 };
-#define AK_STR(k, v) ((struct ak_kv){.type = AK_KV_STR, .key = (k), .str = (v)}) /* NULL: left out */
+#define AK_STR(k, v)                                                                               \
+    ((struct ak_kv){.type = AK_KV_STR, .key = (k), .str = (v)}) /* NULL: left out */
 #define AK_INT(k, v) ((struct ak_kv){.type = AK_KV_INT, .key = (k), .num = (int64_t)(v)})
 #define AK_BOOL(k, v) ((struct ak_kv){.type = AK_KV_BOOL, .key = (k), .num = (v)})
 #define AK_ERR(e) ((struct ak_kv){.type = AK_KV_ERR, .key = "error", .err = (e)})

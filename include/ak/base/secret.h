@@ -16,7 +16,8 @@ AK_PUBLIC AK_MUST_USE struct ak_secret *ak_secret_new(const void *data, size_t l
 AK_DEFINE_AUTO_PTR(ak_secret, ak_secret_free)
 /* Borrowed, NUL-terminated. Only where the bytes are really used. */
 AK_PUBLIC const char *ak_secret_peek(const struct ak_secret *self, size_t *ret_len);
-AK_PUBLIC bool ak_secret_equal(const struct ak_secret *a, const struct ak_secret *b); /* constant time */
+AK_PUBLIC bool ak_secret_equal(const struct ak_secret *a,
+                               const struct ak_secret *b); /* constant time */
 AK_PUBLIC void ak_wipe(void *data, size_t len);
 
 #endif

@@ -28,24 +28,46 @@
 #include <stdint.h>
 
 /* What a member of a decoded struct looks like. All pointers point into the object's arena. */
-struct ak_opt_int { int64_t value; bool set; };
-struct ak_opt_bool { bool value; bool set; };
-struct ak_list { const void *items; size_t len; }; /* same layout as AK_LIST_OF */
-#define AK_LIST_OF(type) struct { const type *items; size_t len; }
-struct ak_string_list { const char *const *items; size_t len; };
-struct ak_pair { const char *key; const char *value; };
-struct ak_string_map { const struct ak_pair *items; size_t len; }; /* sorted by key (strcmp) */
+struct ak_opt_int {
+    int64_t value;
+    bool set;
+};
+struct ak_opt_bool {
+    bool value;
+    bool set;
+};
+struct ak_list {
+    const void *items;
+    size_t len;
+}; /* same layout as AK_LIST_OF */
+#define AK_LIST_OF(type)                                                                           \
+    struct {                                                                                       \
+        const type *items;                                                                         \
+        size_t len;                                                                                \
+    }
+struct ak_string_list {
+    const char *const *items;
+    size_t len;
+};
+struct ak_pair {
+    const char *key;
+    const char *value;
+};
+struct ak_string_map {
+    const struct ak_pair *items;
+    size_t len;
+}; /* sorted by key (strcmp) */
 
 enum ak_field_type {
-    AK_F_STRING,        /* const char *; absent: NULL (or the default) */
-    AK_F_BOOL,          /* bool; absent: the default */
-    AK_F_OPT_BOOL,      /* struct ak_opt_bool */
-    AK_F_INT,           /* int64_t; absent: the default */
-    AK_F_OPT_INT,       /* struct ak_opt_int */
-    AK_F_NUMBER,        /* double */
-    AK_F_TIME,          /* ak_msec, wall clock, from RFC 3339; absent: 0 */
-    AK_F_ENUM,          /* int: index into enum_names (entry 0 is "", "not set"); unknown text is an error */
-    AK_F_STRUCT,        /* const struct X *; absent: NULL, or a struct of defaults with AK_FIELD_MATERIALIZE */
+    AK_F_STRING,   /* const char *; absent: NULL (or the default) */
+    AK_F_BOOL,     /* bool; absent: the default */
+    AK_F_OPT_BOOL, /* struct ak_opt_bool */
+    AK_F_INT,      /* int64_t; absent: the default */
+    AK_F_OPT_INT,  /* struct ak_opt_int */
+    AK_F_NUMBER,   /* double */
+    AK_F_TIME,     /* ak_msec, wall clock, from RFC 3339; absent: 0 */
+    AK_F_ENUM, /* int: index into enum_names (entry 0 is "", "not set"); unknown text is an error */
+    AK_F_STRUCT, /* const struct X *; absent: NULL, or a struct of defaults with AK_FIELD_MATERIALIZE */
     AK_F_LIST,          /* AK_LIST_OF(struct X) */
     AK_F_STRING_LIST,   /* struct ak_string_list */
     AK_F_STRING_MAP,    /* struct ak_string_map */
@@ -56,7 +78,8 @@ enum ak_field_type {
 enum ak_field_flags {
     AK_FIELD_REQUIRED = 1 << 0,    /* absent or null is an error */
     AK_FIELD_MATERIALIZE = 1 << 1, /* AK_F_STRUCT: absent gives a struct with its defaults */
-    AK_FIELD_LENIENT = 1 << 2,     /* a value of a wrong type counts as absent (objects of other owners) */
+    AK_FIELD_LENIENT =
+        1 << 2, /* a value of a wrong type counts as absent (objects of other owners) */
 };
 
 struct ak_type;
@@ -65,10 +88,10 @@ struct ak_field {
     enum ak_field_type type;
     uint32_t flags;
     uint32_t offset;
-    const struct ak_type *sub;          /* STRUCT, LIST */
-    const char *const *enum_names;      /* ENUM: NULL-terminated, [0] is "" */
-    const char *default_text;           /* STRING, INT_OR_STRING; not copied */
-    int64_t default_int;                /* INT, BOOL, ENUM, NUMBER */
+    const struct ak_type *sub;     /* STRUCT, LIST */
+    const char *const *enum_names; /* ENUM: NULL-terminated, [0] is "" */
+    const char *default_text;      /* STRING, INT_OR_STRING; not copied */
+    int64_t default_int;           /* INT, BOOL, ENUM, NUMBER */
 };
 struct ak_type {
     const char *name; /* for errors and docs */
@@ -108,7 +131,8 @@ AK_PUBLIC AK_MUST_USE int ak_decode(const struct ak_type *type, const json_t *tr
 AK_PUBLIC AK_MUST_USE int ak_encode(const struct ak_type *type, const void *in, json_t **ret,
                                     struct ak_error **reterr);
 
-AK_PUBLIC const char *ak_string_map_get(const struct ak_string_map *map, const char *key); /* or NULL */
+AK_PUBLIC const char *ak_string_map_get(const struct ak_string_map *map,
+                                        const char *key); /* or NULL */
 AK_PUBLIC bool ak_string_list_has(const struct ak_string_list *list, const char *value);
 
 #endif
