@@ -34,20 +34,27 @@ choose_settings() { # node|control
   else
     # endpoints may not be loopback addresses, so the Service "kubernetes" gets a documentation address
     BIND=127.0.0.1 ADVERTISE=192.0.2.1
-    PORT=$(free_port $((6443 + IDX)))
-    ETCD=$(free_port $((23790 + 2 * IDX)))
-    ETCD_PEER=$(free_port $((ETCD + 1)))
-    KCM_PORT=$(free_port $((10257 + 10 * IDX)))
-    SCHEDULER_PORT=$(free_port $((10259 + 10 * IDX)))
+    choose_ports
+    # 0: nobody asks the two of them anything
+    KCM_PORT=0 SCHEDULER_PORT=0
     SERVER=https://127.0.0.1:$PORT
   fi
   declare -p MODE SERVER PORT BIND ADVERTISE ETCD ETCD_PEER KCM_PORT SCHEDULER_PORT SERVERS ETCD_PROGRAM AUDIT GATES >"$D/settings"
 }
-free_port() { # PREFERRED
-  local p=$1
-  while (: <>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do p=$((p + 100)); done
-  echo "$p"
+# By the index, or by the path of a state directory of one's own: two clusters that start at the same moment
+# then do not both find the same ports free. If a port is taken all the same, the next three are tried.
+choose_ports() {
+  local hash
+  PORT=$((6443 + IDX)) ETCD=$((23790 + 2 * IDX)) ETCD_PEER=$((23791 + 2 * IDX))
+  if [ -n "${AGENTKUBE_DIR:-}" ]; then
+    hash=$(cksum <<<"$D")
+    PORT=$((20000 + ${hash%% *} % 3000 * 3)) ETCD=$((PORT + 1)) ETCD_PEER=$((PORT + 2))
+  fi
+  while in_use "$PORT" || in_use "$ETCD" || in_use "$ETCD_PEER"; do
+    PORT=$((20000 + (PORT + 3) % 9000)) ETCD=$((PORT + 1)) ETCD_PEER=$((PORT + 2))
+  done
 }
+in_use() { (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # shellcheck source=/dev/null
 read_settings() { . <(sed 's/^declare --/declare -g/' "$D/settings"); }
 
@@ -336,29 +343,20 @@ status() {
 
 # ---------------------------------------------------------------- down
 down() {
-  local p
   if foreign; then say "down: KUBECONFIG names a cluster of your own, which is left alone"; fi
-  if [ ! -e "$D" ]; then # nothing, or the state was removed under a running cluster
-    p=$(orphans)
-    # shellcheck disable=SC2086
-    [ -z "$p" ] || kill -KILL $p
-    if [ "$(id -u)" = 0 ] && [ -z "${AGENTKUBE_DIR:-}" ] && [ -n "$(cgroups_left)" ]; then
-      remove_cgroups
-      ip link del "$VETH" 2>/dev/null || true
-    elif [ -z "$p" ]; then say "down: $NAME is not running"; fi
-    rm -f "$D.lock"
-    return 0
-  fi
   lock_state
+  if [ ! -e "$D" ] && [ -z "$(orphans)" ]; then say "down: $NAME is not running"; fi
   down_locked
   rm -f "$D.lock"
 }
+# The state of a whole node may have been removed while it ran: its cgroups and its daemons then still tell of it.
+node_without_state() { [ "$(id -u)" = 0 ] && [ ! -e "$D/settings" ] && [ -n "$(cgroups_left)" ] && [ -n "$(orphans)" ]; }
 down_locked() {
   local p c
   # Nothing of the data is kept, so nothing needs to stop in good order: SIGKILL. For a node, killing PID 1 of
   # its PID namespace makes the kernel kill every daemon, shim and container in it; with the last of them go
   # the mount namespace (all mounts) and the network namespace (veths, iptables rules).
-  if namespaced; then
+  if namespaced || node_without_state; then
     stop_one init KILL
     # shellcheck disable=SC2086
     wait_gone 10 init $COMPONENTS
@@ -368,6 +366,7 @@ down_locked() {
     for c in $COMPONENTS; do stop_one "$c" KILL; done
     # shellcheck disable=SC2086
     wait_gone 10 $COMPONENTS
+    stop_orphans
   fi
   if [ -n "${AGENTKUBE_KEEP_LOGS:-}" ]; then
     p=$(path "$AGENTKUBE_KEEP_LOGS")

@@ -102,7 +102,8 @@ host_pid() {
   done < <(awk -v n="$1" '/^NSpid:/ && NF == 3 && $3 == n { print $2 }' /proc/[0-9]*/status 2>/dev/null)
 }
 
-# Daemons whose state directory somebody removed: found by their working directory, which is that directory.
+# Daemons that no pid file tells of, because somebody removed the state directory or an up was interrupted: found
+# by their working directory, which is that directory.
 orphans() {
   local p
   for p in /proc/[0-9]*; do
@@ -110,5 +111,13 @@ orphans() {
     case $(readlink "$p/exe" 2>/dev/null) in
       */etcd | */kube-apiserver | */kube-controller-manager | */kube-scheduler | */agentkube) echo "${p#/proc/}" ;;
     esac
+  done
+}
+stop_orphans() {
+  local p n=100
+  while p=$(orphans) && [ -n "$p" ] && [ $((n--)) -gt 0 ]; do
+    # shellcheck disable=SC2086
+    kill -KILL $p 2>/dev/null || true
+    sleep 0.05
   done
 }

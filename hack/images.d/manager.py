@@ -10,8 +10,8 @@ from debian import Failed
 
 # The manager, and the agentlet, which an init container copies from this image into an agent's pod.
 REQUIRED = ('agentkube-manager', 'agentlet')
-# programs for people's own machines
-NOT_OURS = ('exo', 'exo-install')
+# programs for people's own machines, and the example
+NOT_OURS = ('exo', 'exo-install', 'sample-controller')
 AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt'
 ZONES = '/usr/share/zoneinfo'
 

@@ -257,7 +257,8 @@ def test_down_finds_the_daemons_of_a_state_directory_that_somebody_removed(tmp_p
     hack = Hack(index, str(tmp_path / "state"))
     try:
         works(hack("up", "--control-plane-only"))
-        shutil.rmtree(hack.folder)
+        # the daemons go on writing meanwhile
+        wait_for(lambda: shutil.rmtree(hack.folder, ignore_errors=True) or not os.path.exists(hack.folder), "it to be removed")
         works(hack("down"))
         wait_for(lambda: not any(traces(hack).values()), "everything to be gone")
     finally:
