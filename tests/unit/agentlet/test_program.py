@@ -498,7 +498,7 @@ class TestFirstProcess(Case):
             self.assertFalse(is_alive(other))
 
     def test_nobody_inside_can_end_it_with_a_signal_that_it_does_not_handle(self):
-        run = Running(self, self.command, AGENTKUBE_SETUP_COMMAND="kill -ALRM 1; kill -SEGV 1; kill -KILL 1; true").until_ready()
+        run = Running(self, self.command, AGENTKUBE_SETUP_COMMAND="kill -ALRM 1; kill -VTALRM 1; kill -KILL 1; true").until_ready()
         self.assertEqual(run.request("/healthz")[0], 200)
 
 
