@@ -39,11 +39,11 @@ struct ak_manager {
     ak_msec next_resync;
     uint64_t dropped; /* of all queues, when we looked last */
 
-    struct ak_mutex lock; /* guards what follows */
-    struct ak_cond called; /* a call on the loop's thread has returned */
-    bool running;          /* controllers are started */
-    bool stopping;         /* nothing is started any more */
-    bool stop_wanted;      /* ak_manager_stop() */
+    struct ak_mutex lock;     /* guards what follows */
+    struct ak_cond called;    /* a call on the loop's thread has returned */
+    bool running;             /* controllers are started */
+    bool stopping;            /* nothing is started any more */
+    bool stop_wanted;         /* ak_manager_stop() */
     struct ak_error *failure; /* why we must stop */
 };
 

@@ -27,11 +27,11 @@ struct ak_result {
 typedef int (*ak_reconcile_fn)(void *user, const struct ak_request *req, struct ak_result *result,
                                struct ak_error **reterr);
 struct ak_controller_options {
-    const char *name;       /* label of its metrics, thread name, log field */
-    const char *kind;       /* for logs */
+    const char *name; /* label of its metrics, thread name, log field */
+    const char *kind; /* for logs */
     ak_reconcile_fn reconcile;
     void *user;
-    int workers;            /* 0: 4 */
+    int workers;                    /* 0: 4 */
     ak_msec retry_first, retry_max; /* as in queue.h */
 };
 struct ak_controller;
@@ -55,7 +55,8 @@ struct ak_controller_stats {
     int workers, busy;
     double time_sum;
     uint64_t time_count;
-    uint64_t time_buckets[AK_RECONCILE_BUCKETS + 1]; /* not cumulative; the last: above all bounds */
+    uint64_t
+        time_buckets[AK_RECONCILE_BUCKETS + 1]; /* not cumulative; the last: above all bounds */
 };
 AK_PUBLIC void ak_controller_stats(struct ak_controller *self, struct ak_controller_stats *ret);
 #endif

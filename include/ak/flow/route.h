@@ -13,7 +13,7 @@
 
 typedef void (*ak_key_emit_fn)(struct ak_key key, void *emit_user);
 struct ak_route {
-    const struct ak_kind *kind; /* changes of this kind ... */
+    const struct ak_kind *kind;                     /* changes of this kind ... */
     bool (*wanted)(const struct ak_change *change); /* ... that pass this (NULL: all) ... */
     /* ... wake these keys (NULL: the object itself) ... */
     void (*keys)(const struct ak_change *change, ak_key_emit_fn emit, void *emit_user, void *user);

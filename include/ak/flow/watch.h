@@ -28,11 +28,11 @@ struct ak_watch_options {
     const char *namespace_;     /* NULL: all */
     const char *label_selector; /* NULL: all */
     const char *field_selector;
-    const char *manager;  /* field manager for AK_KIND_OWNED_HASH */
-    int page_size;        /* 0: 500 */
-    ak_msec idle_timeout; /* 0: 5 min (bookmarks come every minute) */
+    const char *manager;                /* field manager for AK_KIND_OWNED_HASH */
+    int page_size;                      /* 0: 500 */
+    ak_msec idle_timeout;               /* 0: 5 min (bookmarks come every minute) */
     ak_msec backoff_first, backoff_max; /* 0: 800 ms, 30 s, as client-go's reflector */
-    uint64_t seed;        /* of the jitter; 0: from the clock */
+    uint64_t seed;                      /* of the jitter; 0: from the clock */
 };
 typedef void (*ak_watch_sink_fn)(const struct ak_event *event, void *user);
 
@@ -52,8 +52,8 @@ struct ak_watch_stats {
     uint64_t lists, pages, watches, events, bookmarks, gone, errors;
     uint64_t skipped; /* objects that could not be decoded at all */
     bool synced;
-    const char *state;      /* "listing", "watching", "backoff", ... */
-    char last_error[256];   /* "" if the last request was fine */
+    const char *state;    /* "listing", "watching", "backoff", ... */
+    char last_error[256]; /* "" if the last request was fine */
 };
 AK_PUBLIC void ak_watch_stats(struct ak_watch *self, struct ak_watch_stats *ret); /* Thread: any */
 #endif

@@ -40,7 +40,8 @@ struct ak_call {
     const char *body;
     size_t body_len;
     ak_msec timeout; /* 0: 30 s */
-    const struct ak_cancel *cancel; /* instead of the client's: for what is still sent while stopping */
+    const struct ak_cancel
+        *cancel; /* instead of the client's: for what is still sent while stopping */
 };
 /* Thread: any (blocking). *ret_tree may be NULL if the answer does not matter; both forms give the
  * HTTP status through negative codes only. */
@@ -73,7 +74,7 @@ struct ak_delete_options {
     const char *uid;              /* precondition; NULL: none */
     const char *resource_version; /* precondition; NULL: none */
     int64_t grace_seconds;        /* negative: the object's own */
-    const char *propagation;      /* "Background", "Foreground", "Orphan"; NULL: the server's default */
+    const char *propagation; /* "Background", "Foreground", "Orphan"; NULL: the server's default */
 };
 AK_PUBLIC AK_MUST_USE int ak_client_delete(struct ak_client *self, const struct ak_resource *r,
                                            const char *ns, const char *name,
@@ -94,6 +95,7 @@ AK_PUBLIC AK_MUST_USE int ak_client_stream(struct ak_client *self, struct ak_loo
 /* rest_client_requests_total, by "code method", for /metrics. Calls fn for each. Status 0 is what
  * client-go labels code="<error>": no answer came. */
 AK_PUBLIC void ak_client_each_count(struct ak_client *self,
-                                    void (*fn)(const char *method, int status, uint64_t n, void *user),
+                                    void (*fn)(const char *method, int status, uint64_t n,
+                                               void *user),
                                     void *user);
 #endif

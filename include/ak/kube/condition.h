@@ -12,9 +12,9 @@
 
 struct ak_condition {
     const char *type;
-    const char *status; /* "True", "False", "Unknown" */
-    const char *reason; /* CamelCase, stable: an interface */
-    const char *message; /* for people: what happened and what to do */
+    const char *status;      /* "True", "False", "Unknown" */
+    const char *reason;      /* CamelCase, stable: an interface */
+    const char *message;     /* for people: what happened and what to do */
     ak_msec last_transition; /* wall clock */
     int64_t observed_generation;
 };

@@ -43,8 +43,9 @@ AK_PUBLIC AK_MUST_USE int ak_kube_config_load(const struct ak_kube_config_option
 AK_DEFINE_AUTO_PTR(ak_kube_config, ak_kube_config_free)
 
 AK_PUBLIC const char *ak_kube_config_server(const struct ak_kube_config *self);
-AK_PUBLIC const char *ak_kube_config_namespace(const struct ak_kube_config *self); /* "default" if unset */
-AK_PUBLIC const char *ak_kube_config_context(const struct ak_kube_config *self);   /* "" in-cluster */
+AK_PUBLIC const char *ak_kube_config_namespace(
+    const struct ak_kube_config *self); /* "default" if unset */
+AK_PUBLIC const char *ak_kube_config_context(const struct ak_kube_config *self); /* "" in-cluster */
 AK_PUBLIC bool ak_kube_config_uses_client_cert(const struct ak_kube_config *self);
 
 #endif

@@ -14,7 +14,8 @@
 #include <ak/kube/object.h>
 
 struct ak_events;
-AK_PUBLIC struct ak_events *ak_events_free(struct ak_events *self); /* sends what waits, at most 2 s */
+AK_PUBLIC struct ak_events *ak_events_free(
+    struct ak_events *self); /* sends what waits, at most 2 s */
 AK_PUBLIC AK_MUST_USE int ak_events_new(struct ak_client *client, const char *component,
                                         const char *instance, struct ak_events **ret,
                                         struct ak_error **reterr);

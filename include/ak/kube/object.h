@@ -37,7 +37,8 @@ struct ak_meta {
 
 struct ak_object; /* header, metadata, body and arena in one allocation scheme */
 
-AK_PUBLIC struct ak_object *ak_object_unref(const struct ak_object *self); /* NULL is fine; returns NULL */
+AK_PUBLIC struct ak_object *ak_object_unref(
+    const struct ak_object *self); /* NULL is fine; returns NULL */
 AK_PUBLIC const struct ak_object *ak_object_ref(const struct ak_object *self);
 static inline void ak__auto_object_ref(const struct ak_object **p)
 {

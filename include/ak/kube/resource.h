@@ -21,9 +21,10 @@ struct ak_resource {
 
 /* What a cache keeps of each object beside its name, uid, resourceVersion, generation and owners. */
 enum ak_kind_flags {
-    AK_KIND_LABELS = 1 << 0,      /* keep labels */
-    AK_KIND_ANNOTATIONS = 1 << 1, /* keep annotations (those with prefix annotation_prefix, if set) */
-    AK_KIND_OWNED_HASH = 1 << 2,  /* keep the hash of the fields that our field manager applied */
+    AK_KIND_LABELS = 1 << 0, /* keep labels */
+    AK_KIND_ANNOTATIONS =
+        1 << 1, /* keep annotations (those with prefix annotation_prefix, if set) */
+    AK_KIND_OWNED_HASH = 1 << 2, /* keep the hash of the fields that our field manager applied */
     AK_KIND_FINALIZERS = 1 << 3,
     /* Ask the apiserver for metadata only (PartialObjectMetadata): the type must be NULL. For kinds
      * whose content is large and read by name when it matters (ConfigMaps). */
@@ -33,8 +34,9 @@ enum ak_kind_flags {
 /* A kind together with what we read of it. Static data. */
 struct ak_kind {
     struct ak_resource resource;
-    const struct ak_type *type; /* of the object's body: spec, status, data ...; NULL: metadata only */
-    uint32_t flags;             /* enum ak_kind_flags */
+    const struct ak_type
+        *type;      /* of the object's body: spec, status, data ...; NULL: metadata only */
+    uint32_t flags; /* enum ak_kind_flags */
     const char *annotation_prefix;
 };
 

@@ -19,9 +19,9 @@ struct ak_leader;
 struct ak_leader_options {
     const char *namespace_, *name; /* of the Lease */
     const char *identity;          /* unique per process: pod name + "_" + random */
-    ak_msec lease;          /* 0: 15 s */
-    ak_msec renew_deadline; /* 0: 10 s */
-    ak_msec retry_period;   /* 0: 2 s */
+    ak_msec lease;                 /* 0: 15 s */
+    ak_msec renew_deadline;        /* 0: 10 s */
+    ak_msec retry_period;          /* 0: 2 s */
     /* Called on the leader thread. started: leadership begins (start controllers, quickly). stopped: it
      * ended, for any reason; when it returns nothing of ours writes any more. */
     void (*started)(void *user);
@@ -29,7 +29,8 @@ struct ak_leader_options {
     void *user;
 };
 AK_PUBLIC struct ak_leader *ak_leader_free(struct ak_leader *self); /* stops first */
-AK_PUBLIC AK_MUST_USE int ak_leader_new(struct ak_client *client, const struct ak_leader_options *options,
+AK_PUBLIC AK_MUST_USE int ak_leader_new(struct ak_client *client,
+                                        const struct ak_leader_options *options,
                                         struct ak_leader **ret, struct ak_error **reterr);
 AK_DEFINE_AUTO_PTR(ak_leader, ak_leader_free)
 AK_PUBLIC AK_MUST_USE int ak_leader_start(struct ak_leader *self, struct ak_error **reterr);

@@ -35,13 +35,13 @@ struct ak_source {
     size_t n_indexes;
 };
 
-enum ak_stage { /* start order; stop is the reverse */
-    AK_STAGE_HTTP,        /* probes and metrics answer first */
-    AK_STAGE_CACHES,      /* watches; on every replica, so that a new leader is warm */
-    AK_STAGE_SERVICES,    /* what all replicas serve (webhook, invoke) */
-    AK_STAGE_LEADER,
-    AK_STAGE_CONTROLLERS, /* only while leading */
-    AK_STAGE_MAX
+enum ak_stage {                    /* start order; stop is the reverse */
+                AK_STAGE_HTTP,     /* probes and metrics answer first */
+                AK_STAGE_CACHES,   /* watches; on every replica, so that a new leader is warm */
+                AK_STAGE_SERVICES, /* what all replicas serve (webhook, invoke) */
+                AK_STAGE_LEADER,
+                AK_STAGE_CONTROLLERS, /* only while leading */
+                AK_STAGE_MAX
 };
 
 struct ak_manager;
@@ -50,7 +50,7 @@ struct ak_manager_options {
     const char *name;              /* field manager, Lease name, event source */
     const char *namespace_;        /* of the Lease */
     const char *identity;
-    const char *watch_namespace;   /* NULL: all */
+    const char *watch_namespace; /* NULL: all */
     const struct ak_source *sources;
     size_t n_sources;
     const struct ak_route *routes;
@@ -59,11 +59,11 @@ struct ak_manager_options {
     size_t n_controllers;
     void *user; /* for reconcile, routes' keys(), collect and services */
     bool leader_elect;
-    struct ak_leader_options leader; /* timings only */
-    const char *bind_address;        /* NULL: all */
-    int metrics_port, probe_port;    /* negative: off; 0: any free one */
+    struct ak_leader_options leader;                   /* timings only */
+    const char *bind_address;                          /* NULL: all */
+    int metrics_port, probe_port;                      /* negative: off; 0: any free one */
     void (*collect)(struct ak_metrics *m, void *user); /* more metrics; may be NULL */
-    ak_msec stop_deadline;           /* 0: 10 s */
+    ak_msec stop_deadline;                             /* 0: 10 s */
     /* Every object's own key is run again this often (+-10 %); 0: 10 h, negative: never. */
     ak_msec resync;
     /* AK_STAGE_SERVICES: what every replica serves. Called on the thread of ak_manager_run(), after the

@@ -37,5 +37,6 @@ AK_PUBLIC void ak_metrics_process(struct ak_metrics *m); /* process_*: RSS, CPU,
 /* rest_client_requests_total, summed over the clients (NULL ones are left out). */
 AK_PUBLIC void ak_metrics_clients(struct ak_metrics *m, struct ak_client *const *list, size_t n,
                                   const char *host);
-AK_PUBLIC void ak_metrics_controllers(struct ak_metrics *m, struct ak_controller *const *list, size_t n);
+AK_PUBLIC void ak_metrics_controllers(struct ak_metrics *m, struct ak_controller *const *list,
+                                      size_t n);
 #endif

@@ -22,14 +22,15 @@
 
 /* Where and how to connect. Strings are copied. */
 struct ak_http_target {
-    const char *base_url;       /* "https://10.0.0.1:6443", a path prefix is allowed */
-    const char *ca_pem;         /* NULL: the system's certificates */
+    const char *base_url;        /* "https://10.0.0.1:6443", a path prefix is allowed */
+    const char *ca_pem;          /* NULL: the system's certificates */
     const char *client_cert_pem; /* NULL: none */
     const struct ak_secret *client_key_pem;
     const char *tls_server_name; /* NULL: the host of base_url */
     bool insecure_skip_verify;
-    const char *proxy_url; /* http://, https://, socks5://; NULL: none (HTTPS_PROXY is the caller's business) */
-    const char *no_proxy;  /* comma separated; NULL: none */
+    const char *
+        proxy_url; /* http://, https://, socks5://; NULL: none (HTTPS_PROXY is the caller's business) */
+    const char *no_proxy; /* comma separated; NULL: none */
     const char *user_agent;
     ak_msec connect_timeout; /* 0: 10 s */
     size_t max_reply;        /* bytes; 0: 64 MiB */
@@ -44,7 +45,7 @@ struct ak_http_request {
     size_t body_len;
     const struct ak_secret *bearer; /* Authorization: Bearer; NULL: none */
     const char *const *headers;     /* more "Name: value" lines, NULL-terminated; may be NULL */
-    ak_msec timeout;                /* whole request; 0: 30 s. A stream: silence between two bytes. */
+    ak_msec timeout; /* whole request; 0: 30 s. A stream: silence between two bytes. */
     const struct ak_cancel *cancel; /* blocking form: abandons the request; may be NULL */
 };
 
@@ -76,14 +77,16 @@ struct ak_http_stream_ops {
     /* Before the first data. Return negative to give up (end follows with that code). */
     int (*begin)(int status, ak_msec retry_after, void *user);
     int (*data)(const char *data, size_t len, void *user);
-    void (*end)(int code, const struct ak_error *err, void *user); /* 0: the server ended it properly */
+    void (*end)(int code, const struct ak_error *err,
+                void *user); /* 0: the server ended it properly */
 };
 struct ak_http_stream;
 /* Thread: loop, or before it runs. Copies what `req` points to. */
 AK_PUBLIC AK_MUST_USE int ak_http_stream_start(struct ak_http_client *client, struct ak_loop *loop,
                                                const struct ak_http_request *req,
                                                const struct ak_http_stream_ops *ops, void *user,
-                                               struct ak_http_stream **ret, struct ak_error **reterr);
+                                               struct ak_http_stream **ret,
+                                               struct ak_error **reterr);
 AK_PUBLIC void ak_http_stream_stop(struct ak_http_stream *self); /* Thread: loop */
 
 #endif

@@ -14,7 +14,8 @@
 struct ak_loop;
 struct event_base;
 
-AK_PUBLIC struct ak_loop *ak_loop_free(struct ak_loop *self); /* not while it runs; pending posts are run */
+AK_PUBLIC struct ak_loop *ak_loop_free(
+    struct ak_loop *self); /* not while it runs; pending posts are run */
 AK_PUBLIC AK_MUST_USE int ak_loop_new(struct ak_loop **ret, struct ak_error **reterr);
 AK_DEFINE_AUTO_PTR(ak_loop, ak_loop_free)
 /* Runs on the calling thread until ak_loop_stop(); a stop that came before the run ends it at once. */
@@ -32,7 +33,8 @@ AK_PUBLIC bool ak_loop_is_here(const struct ak_loop *self); /* is this the loop'
 /* One-shot timers. Thread: loop (or before the loop runs). */
 struct ak_timer;
 AK_PUBLIC struct ak_timer *ak_timer_free(struct ak_timer *self);
-AK_PUBLIC AK_MUST_USE struct ak_timer *ak_timer_new(struct ak_loop *loop, ak_loop_fn fn, void *user);
+AK_PUBLIC AK_MUST_USE struct ak_timer *ak_timer_new(struct ak_loop *loop, ak_loop_fn fn,
+                                                    void *user);
 AK_PUBLIC void ak_timer_set(struct ak_timer *self, ak_msec after); /* restarts it */
 AK_PUBLIC void ak_timer_clear(struct ak_timer *self);
 

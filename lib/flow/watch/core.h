@@ -31,15 +31,15 @@ const char *ak_watch_state_to_string(enum ak_watch_state state);
 struct ak_watch_core {
     const struct ak_watch_options *options;
     enum ak_watch_state state, after_backoff;
-    struct ak_buf version;  /* resourceVersion to watch from */
-    struct ak_buf token;    /* continue token of the page that is asked for; empty: the first */
+    struct ak_buf version;    /* resourceVersion to watch from */
+    struct ak_buf token;      /* continue token of the page that is asked for; empty: the first */
     struct ak_buf next_token; /* of the page behind it, once its metadata was read */
     bool page_seen;           /* that metadata was read */
-    bool unpaged;           /* tokens expire faster than we read: ask for everything at once */
-    unsigned expired;       /* tokens that expired in a row */
-    unsigned failures;      /* for the backoff; back to 0 when a watch lives */
-    uint64_t frames;        /* of the running watch */
-    ak_msec began;          /* the running watch */
+    bool unpaged;             /* tokens expire faster than we read: ask for everything at once */
+    unsigned expired;         /* tokens that expired in a row */
+    unsigned failures;        /* for the backoff; back to 0 when a watch lives */
+    uint64_t frames;          /* of the running watch */
+    ak_msec began;            /* the running watch */
     struct ak_backoff_random random;
 };
 
