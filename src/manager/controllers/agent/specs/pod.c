@@ -402,12 +402,12 @@ static json_t *pod_annotations(const struct ak_agent_pod_input *in)
 
 static json_t *pod_metadata(const struct ak_agent_pod_input *in)
 {
+    /* Not blockOwnerDeletion: some clusters want a permission for it that our role does not have. */
     const struct ak_owner_ref owner = {.api_version = AK_API_GROUP "/" AK_API_VERSION,
                                        .kind = "Agent",
                                        .name = in->meta->name,
                                        .uid = in->meta->uid,
-                                       .controller = true,
-                                       .block_owner_deletion = true};
+                                       .controller = true};
     AK_AUTO_JSON *meta =
         json_pack("{s:s, s:s}", "name", in->meta->name, "namespace", in->meta->namespace_);
     int r = json_object_set_new(meta, "labels", pod_labels(in));
