@@ -21,6 +21,7 @@
 
 #include <ak/base/alloc.h>
 #include <ak/base/text.h>
+#include <ak/json/json.h>
 
 #define ABSENT 0 /* the hash of a value that counts as absent */
 #define MAX_FIELDS_ENTRIES 64
@@ -191,7 +192,7 @@ static uint64_t hash_owned_list(const json_t *v, const json_t *fields)
     json_object_foreach((json_t *)(uintptr_t)fields, name, child)
     {
         if (strchr("kvi", name[0]) && name[1] == ':')
-            keys[i] = json_loads(name + 2, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+            (void)!ak_json_parse(name + 2, strlen(name + 2), &keys[i], NULL);
         i++;
     }
     for (i = 0; i < json_array_size(v); i++) {
@@ -258,7 +259,7 @@ static json_t *collect_fields(const json_t *live, const char *manager)
             all = json_incref(fields);
             continue;
         }
-        json_t *merged = json_deep_copy(all);
+        json_t *merged = ak_json_copy(all);
         json_decref(all);
         all = merged;
         if (!all || json_object_update_recursive(all, fields) < 0)
