@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2015,SC2153,SC2164,SC2317  # set -e is on; settings are in common.sh
 # The Kubernetes server binaries, compiled from Debian's source package, without root and without any
 # change under /etc/apt. Everything that costs time is left out: make's generators (one excepted), cloud

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2015,SC2034  # set -e is on; the other parts use these settings
 # Settings and small helpers of hack/cluster.
 

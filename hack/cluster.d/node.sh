@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2015,SC2153,SC2164,SC2317  # set -e is on; settings are in common.sh
 # What a whole node needs from the machine: namespaces, a veth pair, cgroups. Network, mount and PID
 # namespaces together mean that killing one process (their init) removes every daemon, container, mount,

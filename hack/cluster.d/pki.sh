@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2015,SC2153,SC2164,SC2317  # set -e is on; settings are in common.sh
 # Certificates, keys and kubeconfigs of one cluster: made once per state directory, EC keys for speed.
 

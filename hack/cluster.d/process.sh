@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2015,SC2153,SC2164,SC2317  # set -e is on; settings are in common.sh
 # Starting, finding and stopping the daemons.
 #
@@ -95,11 +96,11 @@ stop_unrecorded() { # NAME
 }
 # the host's number of a process that has number $1 in the node's PID namespace
 host_pid() {
-  local p ns
+  local p ns tab=$'\t'
   ns=$(readlink "/proc/$(pid_of init)/ns/pid")
   while read -r p; do
     if [ "$(readlink "/proc/$p/ns/pid")" = "$ns" ]; then echo "$p"; return; fi
-  done < <(awk -v n="$1" '/^NSpid:/ && NF == 3 && $3 == n { print $2 }' /proc/[0-9]*/status 2>/dev/null)
+  done < <(grep -hs "^NSpid:${tab}[0-9]*${tab}$1\$" /proc/[0-9]*/status | cut -f2) # processes come and go meanwhile
 }
 
 # Daemons that no pid file tells of, because somebody removed the state directory or an up was interrupted: found

