@@ -38,7 +38,9 @@ void rig_loop_start(struct rig_loop *self)
 struct call {
     ak_loop_fn fn;
     void *user;
-    struct ak_cancel done;
+    struct ak_mutex lock; /* guards done */
+    struct ak_cond changed;
+    bool done;
 };
 
 static void do_call(void *user)
@@ -46,20 +48,25 @@ static void do_call(void *user)
     struct call *call = user;
 
     call->fn(call->user);
-    ak_cancel_now(&call->done);
+    ak_mutex_lock(&call->lock);
+    call->done = true;
+    ak_cond_signal(&call->changed);
+    ak_mutex_unlock(&call->lock);
 }
 
 void rig_loop_call(struct rig_loop *self, ak_loop_fn fn, void *user)
 {
     struct call call = {.fn = fn, .user = user};
 
-    assert_int_equal(ak_cancel_init(&call.done), 0);
+    ak_mutex_init(&call.lock);
+    ak_cond_init(&call.changed);
     assert_int_equal(ak_loop_post(self->loop, do_call, &call), 0);
-    assert_true(ak_cancel_sleep(&call.done, AK_SECONDS(30)));
-    /* The other thread may still be inside ak_cancel_now(): it writes before it leaves. */
-    struct pollfd p = {.fd = call.done.fd, .events = POLLIN};
-    assert_int_equal(poll(&p, 1, 30000), 1);
-    ak_cancel_done(&call.done);
+    ak_mutex_lock(&call.lock);
+    while (!call.done)
+        ak_cond_wait_until(&call.changed, &call.lock, AK_MSEC_NEVER);
+    ak_mutex_unlock(&call.lock);
+    ak_cond_done(&call.changed);
+    ak_mutex_done(&call.lock);
 }
 
 void rig_loop_stop(struct rig_loop *self)
