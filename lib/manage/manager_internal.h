@@ -37,6 +37,7 @@ struct ak_manager {
     bool routing;     /* changes reach the queues: the controllers run */
     bool need_replay; /* something may have been lost: route everything again */
     ak_msec next_resync;
+    bool settled;
     uint64_t dropped; /* of all queues, when we looked last */
 
     struct ak_mutex lock;     /* guards what follows */
