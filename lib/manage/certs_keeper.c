@@ -108,7 +108,9 @@ static int read_secret(struct ak_certs_keeper *self, struct ak_error **reterr)
             return 0;
         }
     }
-    if (r < 0 && reterr)
+    if (r >= 0)
+        return 0;
+    if (reterr)
         *reterr = AK_TAKE(err);
     return ak_error_wrap(reterr, r, "Secret \"%s/%s\"", o->namespace_, o->secret);
 }
