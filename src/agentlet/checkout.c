@@ -67,7 +67,10 @@ static int check_out_head(struct ak_git *git, const char *tree, struct ak_error 
     return ak_git_run(git, tree, true, args, reterr);
 }
 
-/* What a clone does not bring: refs outside of branches and tags, commits that only the server knows. */
+/*
+ * What a clone does not bring: refs outside of branches and tags, commits that only the server
+ * knows.
+ */
 static int fetch(struct ak_git *git, const char *tree, const char *ref, struct ak_error **reterr)
 {
     const char *const args[] = {"fetch", "--quiet", "origin", ref, NULL};

@@ -6,9 +6,10 @@
  *     .agentkube-clone/complete  written last; from here on only renames are left
  *     everything in tree/        moved up one by one, .git last: where it is, the clone is whole
  *
- * A start that finds `complete` goes on moving, one that finds only .agentkube-clone begins anew. Nothing that
- * was in the workspace is changed. git never runs in a clone that an agent has had in its hands: that
- * repository's configuration could make git run programs, here, beside the credential.
+ * A start that finds `complete` goes on moving, one that finds only .agentkube-clone begins anew.
+ * Nothing that was in the workspace is changed. git never runs in a clone that an agent has had in
+ * its hands: that repository's configuration could make git run programs, here, beside the
+ * credential.
  */
 #ifndef AK_AGENTLET_CLONE_H
 #define AK_AGENTLET_CLONE_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The probes' HTTP endpoint: GET and HEAD of a few paths, one request a connection, nothing else of HTTP.
- * Whoever reaches the pod may call it, the agent included, so everything has a limit: AK_ENDPOINT_CONNECTIONS
- * at a time (the oldest makes room for a new one, so that idle ones cannot keep the kubelet out),
- * AK_ENDPOINT_REQUEST bytes and AK_ENDPOINT_TIMEOUT for each. Thread: one.
+ * The probes' HTTP endpoint: GET and HEAD of a few paths, one request a connection, nothing else of
+ * HTTP. Whoever reaches the pod may call it, the agent included, so everything has a limit:
+ * AK_ENDPOINT_CONNECTIONS at a time (the oldest makes room for a new one, so that idle ones cannot
+ * keep the kubelet out), AK_ENDPOINT_REQUEST bytes and AK_ENDPOINT_TIMEOUT for each. Thread: one.
  */
 #ifndef AK_AGENTLET_ENDPOINT_H
 #define AK_AGENTLET_ENDPOINT_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes. What the agentlet starts gets a session, and so a process group, of its own, and is remembered
- * until the last member of the group is gone; whatever else dies in the container is reaped.
- * Signals must be blocked before the first start; children get them back as they are by default.
- * Thread: one.
+ * Processes. What the agentlet starts gets a session, and so a process group, of its own, and is
+ * remembered until the last member of the group is gone; whatever else dies in the container is
+ * reaped. Signals must be blocked before the first start; children get them back as they are by
+ * default. Thread: one.
  */
 #ifndef AK_AGENTLET_FAMILY_H
 #define AK_AGENTLET_FAMILY_H

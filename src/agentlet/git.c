@@ -16,7 +16,10 @@
 #define SELF "/proc/self/exe"
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* What git, curl and ssh may see of our environment; git's own variables could say too much or too little. */
+/*
+ * What git, curl and ssh may see of our environment; git's own variables could say too much or too
+ * little.
+ */
 static const char *const kept_variables[] = {
     "PATH",           "LD_LIBRARY_PATH",    "TMPDIR",
     "SSL_CERT_FILE",  "SSL_CERT_DIR",       "GIT_SSL_CAINFO",

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs the image's git, one command after the other, in an environment made for it: a temporary home, no
- * prompts, no configuration of the user's, only harmless transports, the credential behind askpass. All commands share one
- * time limit; a stop signal ends the running one. Takes over the process's signals. Thread: one.
+ * Runs the image's git, one command after the other, in an environment made for it: a temporary
+ * home, no prompts, no configuration of the user's, only harmless transports, the credential behind
+ * askpass. All commands share one time limit; a stop signal ends the running one. Takes over the
+ * process's signals. Thread: one.
  */
 #ifndef AK_AGENTLET_GIT_H
 #define AK_AGENTLET_GIT_H
@@ -40,8 +41,9 @@ AK_MUST_USE int ak_git_init(struct ak_git *self, const struct ak_settings *setti
                             enum ak_transport transport, struct ak_error **reterr);
 void ak_git_done(struct ak_git *self);
 /*
- * Runs `git ARGS...` (ended by NULL) in a folder. With `log` the output goes to the container's log too.
- * Returns git's exit code. -ETIMEDOUT: the time limit; AK_E_CANCELLED: a stop signal; others: not started.
+ * Runs `git ARGS...` (ended by NULL) in a folder. With `log` the output goes to the container's log
+ * too. Returns git's exit code. -ETIMEDOUT: the time limit; AK_E_CANCELLED: a stop signal; others:
+ * not started.
  */
 AK_MUST_USE int ak_git_run(struct ak_git *self, const char *cwd, bool log, const char *const *args,
                            struct ak_error **reterr);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One command with an end: its process group, its output, its time limit (TERM, then KILL). What it leaves
- * running in the background is not waited for. Used for the setup command and for git. Thread: one.
+ * One command with an end: its process group, its output, its time limit (TERM, then KILL). What it
+ * leaves running in the background is not waited for. Used for the setup command and for git.
+ * Thread: one.
  */
 #ifndef AK_AGENTLET_JOB_H
 #define AK_AGENTLET_JOB_H

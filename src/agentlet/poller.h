@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * poll(2) with callbacks, for the dozen descriptors of a PID 1. Not libevent: its archive pulls the name
- * resolver of libc into a static program, which doubles its size and does not work in foreign images.
- * Thread: one.
+ * poll(2) with callbacks, for the dozen descriptors of a PID 1. Not libevent: its archive pulls the
+ * name resolver of libc into a static program, which doubles its size and does not work in foreign
+ * images. Thread: one.
  */
 #ifndef AK_AGENTLET_POLLER_H
 #define AK_AGENTLET_POLLER_H
@@ -31,11 +31,17 @@ struct ak_poller {
     uint64_t next_id;
 };
 
-/* Watches a descriptor, or changes for which events; 0 events: errors and hang-ups only. -ENOBUFS when full. */
+/*
+ * Watches a descriptor, or changes for which events; 0 events: errors and hang-ups only. -ENOBUFS
+ * when full.
+ */
 AK_MUST_USE int ak_poller_watch(struct ak_poller *self, int fd, short events, ak_poll_fn fn,
                                 void *user);
 void ak_poller_forget(struct ak_poller *self, int fd); /* nothing to do if it is not watched */
-/* Waits for events until `deadline` at most, and calls back for each. Callbacks may watch and forget. */
+/*
+ * Waits for events until `deadline` at most, and calls back for each. Callbacks may watch and
+ * forget.
+ */
 AK_MUST_USE int ak_poller_wait(struct ak_poller *self, ak_msec deadline);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies a command's output to the container's log, line by line with a prefix, and keeps its end for the
- * termination message. Lines of any length pass (10 MB ones happen): what is over the limits is read and
- * dropped, and the log says so. A log that nobody reads stops the copying, not the agentlet.
- * Thread: one.
+ * Copies a command's output to the container's log, line by line with a prefix, and keeps its end
+ * for the termination message. Lines of any length pass (10 MB ones happen): what is over the
+ * limits is read and dropped, and the log says so. A log that nobody reads stops the copying, not
+ * the agentlet. Thread: one.
  */
 #ifndef AK_AGENTLET_RELAY_H
 #define AK_AGENTLET_RELAY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * URLs of git repositories, as far as we must understand them: which transport, which server, whether
- * two name the same repository. Transports that run programs ("ext::") are not among them.
+ * URLs of git repositories, as far as we must understand them: which transport, which server,
+ * whether two name the same repository. Transports that run programs ("ext::") are not among them.
  */
 #ifndef AK_AGENTLET_REPO_URL_H
 #define AK_AGENTLET_REPO_URL_H

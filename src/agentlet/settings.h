@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the manager says to the agentlet: the environment of docs/agentlet.md, checked once at start. */
+/*
+ * What the manager says to the agentlet: the environment of docs/agentlet.md, checked once at
+ * start.
+ */
 #ifndef AK_AGENTLET_SETTINGS_H
 #define AK_AGENTLET_SETTINGS_H
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All signals of the process as readable events (signalfd), so that no handler interrupts anything. */
+/*
+ * All signals of the process as readable events (signalfd), so that no handler interrupts anything.
+ */
 #ifndef AK_AGENTLET_SIGNALS_H
 #define AK_AGENTLET_SIGNALS_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of the agent's container: probes first, then the setup command, then ready until somebody asks
- * for the end; TERM, grace, KILL. Everything happens on one thread, driven by the poller.
+ * The life of the agent's container: probes first, then the setup command, then ready until
+ * somebody asks for the end; TERM, grace, KILL. Everything happens on one thread, driven by the
+ * poller.
  */
 #ifndef AK_AGENTLET_SUPERVISOR_H
 #define AK_AGENTLET_SUPERVISOR_H

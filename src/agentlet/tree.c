@@ -46,7 +46,9 @@ int ak_tree_each(const char *path, ak_tree_fn fn, void *user, struct ak_error **
     return r;
 }
 
-/* Some file systems cannot promise not to replace; nobody else writes here, so looking first does. */
+/*
+ * Some file systems cannot promise not to replace; nobody else writes here, so looking first does.
+ */
 static int rename_new(const char *from, const char *to)
 {
     struct stat st;

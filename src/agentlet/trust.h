@@ -7,8 +7,8 @@
 #define AK_AGENTLET_TRUST_H
 
 /*
- * Adds the workspace to safe.directory in `home`/.gitconfig if it belongs to somebody else and is not in
- * the file. Needs no git. What goes wrong is logged: git itself will say the rest.
+ * Adds the workspace to safe.directory in `home`/.gitconfig if it belongs to somebody else and is
+ * not in the file. Needs no git. What goes wrong is logged: git itself will say the rest.
  */
 void ak_trust_workspace(const char *workspace, const char *home);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies the program into a volume that the runtime's container mounts. The rename comes last: a container
- * that starts meanwhile sees no file or a whole one.
+ * Copies the program into a volume that the runtime's container mounts. The rename comes last: a
+ * container that starts meanwhile sees no file or a whole one.
  */
 #include "agentlet/verbs.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One function a verb, each in its own file; the table of them is in main.c. They return the exit code. */
+/*
+ * One function a verb, each in its own file; the table of them is in main.c. They return the exit
+ * code.
+ */
 #ifndef AK_AGENTLET_VERBS_H
 #define AK_AGENTLET_VERBS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a verb ends: a reason that can stand in a condition, the exit code, and the termination message
- * that the kubelet hands to the manager. docs/agentlet.md has the table for readers.
+ * How a verb ends: a reason that can stand in a condition, the exit code, and the termination
+ * message that the kubelet hands to the manager. docs/agentlet.md has the table for readers.
  */
 #ifndef AK_AGENTLET_VERDICT_H
 #define AK_AGENTLET_VERDICT_H
@@ -31,13 +31,16 @@ enum ak_verdict {
 
 const char *ak_verdict_reason(enum ak_verdict verdict); /* "CloneFailed" */
 int ak_verdict_exit_code(enum ak_verdict verdict);
-/* -EINVAL, -ERANGE and AK_E_INVALID are the configuration's fault, everything else the machine's. */
+/*
+ * -EINVAL, -ERANGE and AK_E_INVALID are the configuration's fault, everything else the machine's.
+ */
 enum ak_verdict ak_verdict_of_error(int code);
 
 /*
- * Logs the end, writes the termination message and returns the exit code. `text` is one line, cut if
- * it is long; `tail` (may be NULL) is output of a command, of which the last lines that fit are added. Bytes that are not
- * printable UTF-8 are replaced. A message that cannot be written is only logged: there may be no such file.
+ * Logs the end, writes the termination message and returns the exit code. `text` is one line, cut
+ * if it is long; `tail` (may be NULL) is output of a command, of which the last lines that fit are
+ * added. Bytes that are not printable UTF-8 are replaced. A message that cannot be written is only
+ * logged: there may be no such file.
  */
 int ak_verdict_report(enum ak_verdict verdict, const char *path, const char *text,
                       const char *tail);

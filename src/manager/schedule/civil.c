@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manager/schedule/civil.h"
 
-/* 400 years repeat, weekdays included; the count starts on 1 March, so that a leap day ends a year. */
+/*
+ * 400 years repeat, weekdays included; the count starts on 1 March, so that a leap day ends a year.
+ */
 #define ERA_YEARS 400
 #define ERA_DAYS 146097
 #define DAYS_TO_1970 719468 /* from 0000-03-01 */

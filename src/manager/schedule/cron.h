@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cron expressions with the meaning that Kubernetes' CronJob gives them (robfig/cron's standard parser):
- * five fields, names, ranges, steps, lists, "?" for "*", @hourly ... @yearly and "@every 1h30m".
+ * Cron expressions with the meaning that Kubernetes' CronJob gives them (robfig/cron's standard
+ * parser): five fields, names, ranges, steps, lists, "?" for "*", @hourly ... @yearly and "@every
+ * 1h30m".
  *
  *     r = ak_cron_parse(agent->spec.schedule.cron, &cron, reterr);
  *     r = ak_cron_next(&cron, zone, now, created, &next, reterr);
  *
- * A point in time fires if its local minute matches. So, where clocks go forward, times inside the gap
- * do not fire that day; where they go back, times inside the repeated hour fire twice.
- * If both day of month and day of week are restricted, either is enough.
- * Pure, no allocation but for errors. Thread: any.
+ * A point in time fires if its local minute matches. So, where clocks go forward, times inside the
+ * gap do not fire that day; where they go back, times inside the repeated hour fire twice. If both
+ * day of month and day of week are restricted, either is enough. Pure, no allocation but for
+ * errors. Thread: any.
  */
 #ifndef AK_SCHEDULE_CRON_H
 #define AK_SCHEDULE_CRON_H

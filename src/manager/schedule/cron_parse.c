@@ -63,7 +63,10 @@ static bool is_any(struct piece p)
     return p.len == 1 && (p.at[0] == '*' || p.at[0] == '?');
 }
 
-/* Cuts what is before the first `mark` off the front of *rest. False, and all of it, if there is none. */
+/*
+ * Cuts what is before the first `mark` off the front of *rest. False, and all of it, if there is
+ * none.
+ */
 static bool cut(struct piece *rest, char mark, struct piece *ret)
 {
     const char *found = rest->len > 0 ? memchr(rest->at, mark, rest->len) : NULL;

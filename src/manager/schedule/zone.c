@@ -42,7 +42,10 @@ static bool is_zone_name(const char *name)
     return true;
 }
 
-/* These files of a zoneinfo folder say what this machine is set to, or are no zones of the calendar. */
+/*
+ * These files of a zoneinfo folder say what this machine is set to, or are no zones of the
+ * calendar.
+ */
 static int check_name(const char *name, struct ak_error **reterr)
 {
     static const char *const local[] = {"local", "localtime", "posixrules", "factory"};

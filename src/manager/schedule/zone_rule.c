@@ -167,7 +167,8 @@ static int64_t change_at(const struct ak__zone_change *change, int64_t year, int
 
 /*
  * Looks at the changes of two years in both directions, because a change may lie up to a week
- * outside of its own year. Of two changes at one moment (DST all year is written so) the start wins.
+ * outside of its own year. Of two changes at one moment (DST all year is written so) the start
+ * wins.
  */
 void ak__zone_rule_at(const struct ak__zone_rule *self, int64_t unix_s, struct ak_zone_span *ret)
 {
