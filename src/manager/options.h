@@ -11,6 +11,7 @@
 #include <ak/base/buf.h>
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>
+#include <ak/base/time.h>
 #include <ak/json/decode.h>
 #include <stdbool.h>
 
@@ -25,6 +26,8 @@ struct ak_options {
     const char *log_level;
     bool leader_elect;
     int64_t workers;
+    ak_msec resync;               /* negative: never */
+    ak_msec resync;               /* 0: the library's default; negative: never */
     const char *bind_address;     /* NULL: all; shared by metrics and probes */
     int metrics_port, probe_port; /* negative: off; 0: any free one */
     bool show_help, show_version;

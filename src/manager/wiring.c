@@ -168,10 +168,12 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .n_controllers = AK_ARRAY_LEN(controllers),
         .user = &w.agents,
         .leader_elect = o->leader_elect,
+        .resync = o->resync,
         .bind_address = o->bind_address,
         .metrics_port = o->metrics_port,
         .probe_port = o->probe_port,
         .collect = collect,
+        .resync = o->resync,
     };
     r = ak_manager_new(&options, &manager, reterr);
     if (r >= 0)

@@ -5,7 +5,7 @@ Every run has a fresh control plane (etcd and kube-apiserver; controller manager
 namespace has its service account, so that they neither write nor take the processor). What is measured:
 
   converge  seconds from exec until everything is written: N Deployments (pods) and N status writes
-  memory    resident set and its peak (VmRSS, VmHWM), after converging and two quiet seconds
+  memory    resident set and its peak (VmRSS, VmHWM), after converging and six quiet seconds
   cpu       processor seconds that the process used until then
   requests  what the apiserver answered, from its own apiserver_request_total
   again     writes after the process was stopped and started once more on the converged objects
@@ -144,7 +144,7 @@ def converge(plane, subject, children, parents, size, before, limit):
         time.sleep(0.05 if size <= 1000 else 0.2)
 
 
-def quiet_after(plane, subject, seconds=2.0):
+def quiet_after(plane, subject, seconds=6.0):
     """Until nothing was written for a while: the work that follows converging belongs to the run."""
     last, since_when = writes(plane.requests()), time.monotonic()
     while time.monotonic() - since_when < seconds:
