@@ -13,7 +13,6 @@ enum option_type {
     OPT_METRICS,
     OPT_PROBES,
     OPT_LIST,
-    OPT_SPAN,
     OPT_QUANTITY,
     OPT_PERIOD
 };
@@ -53,8 +52,6 @@ static const struct option flags[] = {
            .max = AK_OPTIONS_MAX_WORKERS),
     OPTION("resync-period", OPT_PERIOD, resync, "10h",
            "look at every object again this often, +-10%; 0 switches it off"),
-    OPTION("resync-period", OPT_SPAN, resync, "10h",
-           "how often everything is looked at again although nothing changed; 0: never"),
     OPTION("log-level", OPT_TEXT, log_level, "info",
            "debug, info, warn or error; \"info,+watch\" shows debug lines of one part"),
     OPTION("version", OPT_BOOL, show_version, NULL, "print the version and leave"),
@@ -70,7 +67,7 @@ static const struct option variables[] = {
            "registry, and path if any, that replaces the one of every default image"),
     OPTION("AGENTKUBE_MANAGER_IMAGE", OPT_TEXT, manager_image, "the release's image",
            "image that carries the agentlet: the manager's own"),
-    OPTION("AGENTKUBE_IMAGE_PULL_SECRETS", OPT_LIST, OPT_SPAN, image_pull_secrets, "",
+    OPTION("AGENTKUBE_IMAGE_PULL_SECRETS", OPT_LIST, image_pull_secrets, "",
            "names of image pull Secrets for Agents that name none, separated by commas"),
     OPTION("AGENTKUBE_NAMESPACE", OPT_TEXT, namespace_, "$POD_NAMESPACE", "as --namespace"),
     OPTION("AGENTKUBE_MEMORY_STORAGE_CLASS", OPT_TEXT, memory_storage_class,
@@ -155,17 +152,6 @@ static int set_list(struct ak_string_list *list, const char *label, const char *
     return 0;
 }
 
-/* A duration; "0" is what controller-runtime calls never. */
-static int set_span(ak_msec *target, const char *label, const char *value, struct ak_error **reterr)
-{
-    ak_msec span = 0;
-    if (!ak_streq(value, "0") && (ak_parse_duration(value, &span) < 0 || span < 0))
-        return ak_error_set(reterr, -EINVAL, "%s: \"%s\" must be a duration such as 10h", label,
-                            value);
-    *target = span ? span : -1;
-    return 0;
-}
-
 static int set_text(const struct option *opt, const char *label, const char *value,
                     const char **target, struct ak_error **reterr)
 {
@@ -212,8 +198,6 @@ static int set_option(struct ak_options *self, const struct option *opt, const c
     case OPT_METRICS:
     case OPT_PROBES:
         return set_address(self, label, value, target, arena, reterr);
-    case OPT_SPAN:
-        return set_span(target, label, value, reterr);
     case OPT_LIST:
         return set_list(target, label, value, arena, reterr);
     case OPT_PERIOD:

@@ -27,7 +27,6 @@ struct ak_options {
     bool leader_elect;
     int64_t workers;
     ak_msec resync;               /* negative: never */
-    ak_msec resync;               /* 0: the library's default; negative: never */
     const char *bind_address;     /* NULL: all; shared by metrics and probes */
     int metrics_port, probe_port; /* negative: off; 0: any free one */
     bool show_help, show_version;

@@ -173,7 +173,6 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .metrics_port = o->metrics_port,
         .probe_port = o->probe_port,
         .collect = collect,
-        .resync = o->resync,
     };
     r = ak_manager_new(&options, &manager, reterr);
     if (r >= 0)

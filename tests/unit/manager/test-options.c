@@ -46,9 +46,9 @@ static void test_defaults_are_the_documented_ones(void **state)
 
 static void test_flags_come_before_variables_and_both_before_defaults(void **state)
 {
-    static const char *const argv[] = {
-        "m", "--namespace=flag", "-kubeconfig", "/k", "--leader-elect=false", "--workers", "9",
-        NULL};
+    static const char *const argv[] = {"m",  "--namespace=flag",     "-kubeconfig",
+                                       "/k", "--leader-elect=false", "--workers",
+                                       "9",  "--resync-period=0",    NULL};
     static const char *const env[] = {"AGENTKUBE_NAMESPACE=variable",
                                       "POD_NAMESPACE=pod",
                                       "KUBECONFIG=/other",
@@ -64,6 +64,7 @@ static void test_flags_come_before_variables_and_both_before_defaults(void **sta
     assert_string_equal(o.kubeconfig, "/k");
     assert_false(o.leader_elect);
     assert_int_equal(o.workers, 9);
+    assert_int_equal(o.resync, -1);
     assert_string_equal(o.manager_image,
                         "mirror:5000/kube/adaptivelive/agentkube-manager:v" AK_VERSION);
     assert_int_equal(o.image_pull_secrets.len, 2);
@@ -133,6 +134,8 @@ static const struct bad_case {
     {{"m", "--workers=0"}, {NULL}, "--workers"},
     {{"m", "--workers=65"}, {NULL}, "from 1 to 64"},
     {{"m", "--workers=4x"}, {NULL}, "\"4x\""},
+    {{"m", "--resync-period=often"}, {NULL}, "--resync-period"},
+    {{"m", "--resync-period=-1h"}, {NULL}, "--resync-period"},
     {{"m", "--leader-elect=yes"}, {NULL}, "--leader-elect"},
     {{"m", "--metrics-bind-address=8080"}, {NULL}, "--metrics-bind-address"},
     {{"m", "--metrics-bind-address=a:1", "--health-probe-bind-address=b:1"}, {NULL}, "same host"},

@@ -17,7 +17,7 @@ int ak_agent_reconcile(void *user, const struct ak_request *req, struct ak_resul
     r = ak_agent_plan_make(&observed, &arena, &plan, reterr);
     if (r >= 0)
         r = ak_agent_apply(self, &observed, &arena, &plan, reterr);
-    if (r >= 0)
+    if (r >= 0 && !plan.status_can_wait)
         r = ak_agent_status_write(self, &observed, &plan, reterr);
     if (r < 0)
         return r;

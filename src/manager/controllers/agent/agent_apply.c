@@ -10,6 +10,7 @@
 
 /* Objects without our label are not in the cache: their going away wakes nobody, so we look again. */
 #define LOOK_AGAIN AK_SECONDS(30)
+#define POD_SEEN AK_SECONDS(5)      /* at the latest the cache shows a pod that we made */
 #define REFUSED_AGAIN AK_MINUTES(1) /* quotas and policies change without telling us */
 
 struct applying {
@@ -145,6 +146,9 @@ static int create_pod(struct applying *a)
                         &err);
     if (n >= 0) {
         tell(a, "PodCreated", "pod created", NULL);
+        a->plan->status_can_wait = true;
+        if (a->plan->again_after < 0 || a->plan->again_after > POD_SEEN)
+            a->plan->again_after = POD_SEEN;
         return 0;
     }
     if (n != AK_E_ALREADY_EXISTS)

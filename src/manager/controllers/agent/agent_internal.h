@@ -143,6 +143,9 @@ struct ak_agent_plan {
     struct ak_condition conditions[4];
     size_t n_conditions;
     ak_msec again_after; /* negative: no */
+    /* Set by apply: a pod was made, and its appearance in the cache is about to wake us. One write less
+     * for each pod. */
+    bool status_can_wait;
 };
 void ak_agent_plan_done(struct ak_agent_plan *self);
 AK_DEFINE_AUTO(ak_agent_plan, ak_agent_plan_done)
@@ -169,7 +172,7 @@ AK_MUST_USE int ak_agent_status_json(const struct ak_agent_plan *plan, json_t **
 /* Writes it if it differs, and tells what changed as Events. */
 AK_MUST_USE int ak_agent_status_write(struct ak_agents *self, const struct ak_agent_observed *o,
                                       struct ak_agent_plan *plan, struct ak_error **reterr);
-/* Is a condition new: another status or reason than in the status so far? */
+/* Is a condition worth an Event: another status or reason than in the status so far? */
 bool ak_agent_condition_is_news(const struct ak_agent_status *before,
                                 const struct ak_condition *now);
 /* Is it something that people should mend? */

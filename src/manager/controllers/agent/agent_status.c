@@ -7,18 +7,28 @@
 
 #include "manager/controllers/agent/agent_internal.h"
 
-/* Reasons of Ready=False that need nobody's help. */
-static const char *const benign[] = {"Paused",       "PodStarting", "PodPending",    "PodStopping",
-                                     "PodReplacing", "Terminating", "ClaimStopping", "BackOff"};
+/* Reasons of Ready=False that need nobody's help. Those that only follow a pod's life make no Event: the
+ * pod has its own, and PodCreated and PodDeleted are ours. */
+static const struct benign {
+    const char *reason;
+    bool quiet;
+} benign[] = {
+    {"Paused", false},     {"BackOff", false},     {"PodStarting", true}, {"PodPending", true},
+    {"PodStopping", true}, {"PodReplacing", true}, {"Terminating", true}, {"ClaimStopping", false},
+};
+
+static const struct benign *find_benign(const char *reason)
+{
+    for (size_t i = 0; i < AK_ARRAY_LEN(benign); i++)
+        if (ak_streq(benign[i].reason, reason))
+            return &benign[i];
+    return NULL;
+}
 
 bool ak_agent_condition_is_warning(const struct ak_condition *condition)
 {
-    if (!ak_streq(condition->status, "False") || ak_streq(condition->type, "Paused"))
-        return false;
-    for (size_t i = 0; i < AK_ARRAY_LEN(benign); i++)
-        if (ak_streq(benign[i], condition->reason))
-            return false;
-    return true;
+    return ak_streq(condition->status, "False") && !ak_streq(condition->type, "Paused") &&
+           !find_benign(condition->reason);
 }
 
 bool ak_agent_condition_is_news(const struct ak_agent_status *before,
@@ -27,7 +37,12 @@ bool ak_agent_condition_is_news(const struct ak_agent_status *before,
     const struct ak_condition *was =
         before ? ak_condition_find(before->conditions.items, before->conditions.len, now->type)
                : NULL;
-    return !was || !ak_streq(was->status, now->status) || !ak_streq(was->reason, now->reason);
+    if (was && ak_streq(was->status, now->status) && ak_streq(was->reason, now->reason))
+        return false;
+    if (ak_streq(now->type, "Resolved") && ak_streq(now->status, "True"))
+        return was != NULL; /* that all is well from the start is no news */
+    const struct benign *kind = find_benign(now->reason);
+    return !kind || !kind->quiet;
 }
 
 int ak_agent_status_json(const struct ak_agent_plan *plan, json_t **ret, struct ak_error **reterr)
