@@ -44,9 +44,11 @@ void *ak_malloc(size_t size)
 
 void *ak_calloc(size_t n, size_t size)
 {
-    if (must_fail())
+    size_t total;
+
+    if (__builtin_mul_overflow(n, size, &total))
         return NULL;
-    return n && size ? calloc(n, size) : calloc(1, 1);
+    return must_fail() ? NULL : calloc(1, total ? total : 1);
 }
 
 void *ak_realloc(void *p, size_t size)
