@@ -45,10 +45,11 @@ AK_PUBLIC void ak_thread_join(struct ak_thread *self); /* nothing to do if never
 
 /*
  * Cancellation: one flag that many waits watch. `fd` becomes readable (for poll and event loops) and
- * stays so. Thread: any.
+ * stays so. Thread: any, but ak_cancel_done() only when no thread can still be in ak_cancel_now(): a
+ * waiter sees the flag before the other thread has written to fd, so this is not a latch.
  */
 struct ak_cancel {
-    atomic_bool cancelled; /* relaxed is enough: whoever needs ordering takes a lock or reads fd */
+    atomic_bool cancelled; /* relaxed: whoever needs ordering takes a lock */
     int fd;                /* eventfd, CLOEXEC, never read; -1 before init */
 };
 AK_PUBLIC AK_MUST_USE int ak_cancel_init(struct ak_cancel *self);
