@@ -285,39 +285,47 @@ static int drain(int *fd, struct ak_buf *into, bool keep)
     return r;
 }
 
-/* Until both outputs are closed and the process ended. pidfd tells of the latter. */
+/* What poll() is asked about, in this order. */
+enum { FROM_OUT, FROM_ERR, FROM_END, FROM_CANCEL, FROM_N };
+
+static int take_output(struct child *child, const struct pollfd fds[static FROM_N],
+                       struct ak_buf *out, struct ak_buf *err)
+{
+    int r = fds[FROM_OUT].revents ? drain(&child->out, out, true) : 0;
+
+    return r >= 0 && fds[FROM_ERR].revents ? drain(&child->err, err, false) : r;
+}
+
+/* Until its output is closed and the process ended; pidfd tells of the latter. */
 static int collect(struct child *child, int pidfd, ak_msec deadline, const struct ak_cancel *cancel,
                    struct ak_buf *out, struct ak_buf *err)
 {
     bool ended = false;
 
     while (child->out >= 0 || !ended) {
-        struct pollfd fds[] = {
-            {.fd = child->out, .events = POLLIN},
-            {.fd = ended ? -1 : pidfd, .events = POLLIN},
-            {.fd = child->err, .events = POLLIN},
-            {.fd = cancel ? cancel->fd : -1, .events = POLLIN},
+        struct pollfd fds[FROM_N] = {
+            [FROM_OUT] = {.fd = child->out, .events = POLLIN},
+            [FROM_ERR] = {.fd = child->err, .events = POLLIN},
+            [FROM_END] = {.fd = ended ? -1 : pidfd, .events = POLLIN},
+            [FROM_CANCEL] = {.fd = cancel ? cancel->fd : -1, .events = POLLIN},
         };
         ak_msec left = deadline - ak_now();
-        int r = 0;
+        int r;
 
         if (left <= 0)
             return -ETIMEDOUT;
-        if (poll(fds, AK_ARRAY_LEN(fds), ended ? 0 : (int)AK_MIN(left, 1000)) < 0 && errno != EINTR)
+        if (poll(fds, FROM_N, ended ? 0 : (int)AK_MIN(left, 1000)) < 0 && errno != EINTR)
             return -errno;
-        if (fds[3].revents)
+        if (fds[FROM_CANCEL].revents)
             return AK_E_CANCELLED;
-        if (fds[0].revents)
-            r = drain(&child->out, out, true);
-        if (r >= 0 && fds[2].revents)
-            r = drain(&child->err, err, false);
+        r = take_output(child, fds, out, err);
         if (r < 0)
             return r;
         /* What it wrote before it ended is there by now. What a background process of its own keeps open
          * is not waited for. */
-        if (ended && child->out >= 0 && !fds[0].revents)
+        if (ended && child->out >= 0 && !fds[FROM_OUT].revents)
             close_fd(&child->out);
-        if (fds[1].revents)
+        if (fds[FROM_END].revents)
             ended = true;
     }
     return 0;

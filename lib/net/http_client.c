@@ -9,6 +9,7 @@
 #include <ak/base/text.h>
 
 #include "http_internal.h"
+#include "sigpipe.h"
 
 #define DEFAULT_CONNECT_TIMEOUT AK_SECONDS(10)
 #define DEFAULT_TIMEOUT AK_SECONDS(30)
@@ -251,8 +252,11 @@ int ak_http_client_new(const struct ak_http_target *target, struct ak_http_clien
 
 struct ak_http_client *ak_http_client_free(struct ak_http_client *self)
 {
+    struct ak__sigpipe sigpipe;
+
     if (!self)
         return NULL;
+    ak__sigpipe_block(&sigpipe); /* connections say goodbye */
     while (self->hubs) {
         struct ak__http_hub *hub = self->hubs;
 
@@ -265,6 +269,7 @@ struct ak_http_client *ak_http_client_free(struct ak_http_client *self)
         self->idle = slot->next;
         (void)slot_free(slot);
     }
+    ak__sigpipe_restore(&sigpipe);
     if (self->share)
         (void)curl_share_cleanup(self->share);
     ak__http_tls_done(&self->tls);
@@ -382,12 +387,15 @@ int ak_http_do(struct ak_http_client *self, const struct ak_http_request *req,
 {
     AK_AUTO(ak_http_reply) result = {.body = {.max = self->max_reply}};
     struct ak__http_slot *slot = slot_get(self);
+    struct ak__sigpipe sigpipe;
     int r;
 
     if (!slot)
         return ak_error_oom(reterr);
+    ak__sigpipe_block(&sigpipe);
     r = perform(self, slot, req, &result, reterr);
     slot_put(self, slot);
+    ak__sigpipe_restore(&sigpipe);
     if (r < 0)
         return r;
     *reply = result;

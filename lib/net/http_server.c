@@ -12,6 +12,7 @@
 #include <ak/base/text.h>
 
 #include "http_server_internal.h"
+#include "sigpipe.h"
 
 #define BACKLOG 512
 #define RESUME_AFTER 100 /* ms */
@@ -170,12 +171,16 @@ int ak_http_server_new(struct ak_loop *loop, const struct ak_http_server_options
 
 struct ak_http_server *ak_http_server_free(struct ak_http_server *self)
 {
+    struct ak__sigpipe sigpipe;
+
     if (!self)
         return NULL;
     if (self->listener)
         evconnlistener_free(self->listener);
+    ak__sigpipe_block(&sigpipe);
     while (self->conns)
         ak__http_conn_abandon(self->conns);
+    ak__sigpipe_restore(&sigpipe);
     (void)ak_timer_free(self->resume);
     SSL_CTX_free(self->tls);
     ak_free(self);

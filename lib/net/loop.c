@@ -12,6 +12,8 @@
 #include <ak/base/alloc.h>
 #include <ak/base/thread.h>
 
+#include "sigpipe.h"
+
 struct post {
     ak_loop_fn fn;
     void *user;
@@ -129,11 +131,14 @@ int ak_loop_new(struct ak_loop **ret, struct ak_error **reterr)
 
 int ak_loop_run(struct ak_loop *self, struct ak_error **reterr)
 {
+    struct ak__sigpipe sigpipe;
     int r;
 
     atomic_store(&self->thread, pthread_self());
     atomic_store(&self->running, true);
+    ak__sigpipe_block(&sigpipe);
     r = event_base_loop(self->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    ak__sigpipe_restore(&sigpipe);
     atomic_store(&self->running, false);
     atomic_store_explicit(&self->stop, false, memory_order_relaxed);
     if (r < 0)
