@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "manager/admission/validate.h"
 #include "manager/controllers/agent/agent_internal.h"
-#include "manager/schedule/cron.h"
-#include "manager/schedule/zone.h"
 
 const char *ak_agent_workspace_name(const struct ak_object *agent, struct ak_arena *arena)
 {
@@ -152,37 +151,6 @@ static int observe_refs(const struct ak_agent_observed *o, struct ak_cache *cach
     return 0;
 }
 
-static int next_run(const struct ak_agent_observed *o, const struct ak_agent_schedule *schedule,
-                    ak_msec *ret, struct ak_error **reterr)
-{
-    AK_AUTO_PTR(ak_zone) zone = NULL;
-    struct ak_cron cron;
-    int r = ak_cron_parse(schedule->cron, &cron, reterr);
-    if (r < 0)
-        return r;
-    const char *name = schedule->time_zone ? schedule->time_zone : "UTC";
-    r = ak_zone_load(o->options->zoneinfo_dir, name, &zone, reterr);
-    if (r < 0)
-        return r;
-    return ak_cron_next(&cron, zone, o->now, ak_object_meta(o->agent)->created, ret, reterr);
-}
-
-/* A schedule that cannot be read is a finding about the spec, not a failure of ours. */
-static int observe_schedule(struct ak_agent_observed *o, const struct ak_agent_schedule *schedule,
-                            struct ak_arena *arena, struct ak_error **reterr)
-{
-    AK_AUTO_PTR(ak_error) err = NULL;
-    int r = next_run(o, schedule, &o->next_run, &err);
-    if (r == -ENOMEM)
-        return ak_error_oom(reterr);
-    if (r < 0) {
-        o->schedule_error = ak_arena_strdup(arena, ak_error_message(err));
-        if (!o->schedule_error)
-            return ak_error_oom(reterr);
-    }
-    return 0;
-}
-
 static int observe_children(struct ak_agents *self, struct ak_arena *arena,
                             struct ak_agent_observed *o, struct ak_error **reterr)
 {
@@ -221,7 +189,9 @@ static int observe_references(struct ak_agents *self, struct ak_arena *arena,
         o->gateway_found = gateway != NULL;
     }
     if (r >= 0 && spec->schedule)
-        r = observe_schedule(o, spec->schedule, arena, reterr);
+        r = ak_agent_schedule_next(spec->schedule, self->options->zoneinfo_dir, o->now,
+                                   ak_object_meta(o->agent)->created, arena, &o->next_run,
+                                   &o->schedule_error, reterr);
     return r;
 }
 
