@@ -233,9 +233,9 @@ def test_another_namespace_is_refused_with_the_flags_to_use(control_plane):
 
 
 # ---- on an API server
-@pytest.fixture
-def bare(control_plane):
-    """No definitions, no release, and neither afterwards; then the definitions again, for the other tests."""
+@pytest.fixture(scope="module")
+def cleared(control_plane):
+    """Takes releases and definitions away; in the end the definitions come back, for the tests in other files."""
     if control_plane.foreign:
         pytest.skip("removes all definitions, which is not for a cluster of yours")
 
@@ -244,10 +244,16 @@ def bare(control_plane):
             helm(control_plane, "uninstall", release["name"])
         control_plane.must("delete", "crd", "-l", "app.kubernetes.io/part-of=agentkube", "--ignore-not-found")
     control_plane.kubectl("create", "namespace", SYSTEM)
-    clear()
-    yield control_plane
+    yield clear
     clear()
     control_plane.install_crds()
+
+
+@pytest.fixture
+def bare(control_plane, cleared):
+    """Neither definitions nor a release."""
+    cleared()
+    return control_plane
 
 
 def definitions(control_plane):
