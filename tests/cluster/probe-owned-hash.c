@@ -54,16 +54,18 @@ static int run(const char *kubeconfig, const char *verb, const char *sub, struct
     if (r >= 0)
         r = ak_client_new(config, &client, reterr);
     if (r >= 0 && ak_streq(verb, "apply"))
-        r = ak_client_apply(client, resource_of(desired), sub, desired, MANAGER, true, NULL, reterr);
+        r = ak_client_apply(client, resource_of(desired), sub, desired, MANAGER, true, NULL,
+                            reterr);
     if (r >= 0)
-        r = ak_client_get(client, resource_of(desired), ak_json_text(desired, "metadata", "namespace", NULL),
+        r = ak_client_get(client, resource_of(desired),
+                          ak_json_text(desired, "metadata", "namespace", NULL),
                           ak_json_text(desired, "metadata", "name", NULL), &live, reterr);
     if (r < 0)
         return r;
     want = ak_desired_hash(desired);
     have = ak_owned_hash(live, MANAGER);
-    (void)printf("%s %016llx %016llx\n", want == have ? "equal" : "different", (unsigned long long)want,
-                 (unsigned long long)have);
+    (void)printf("%s %016llx %016llx\n", want == have ? "equal" : "different",
+                 (unsigned long long)want, (unsigned long long)have);
     return 0;
 }
 
