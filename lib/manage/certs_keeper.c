@@ -119,7 +119,7 @@ static int read_secret(struct ak_certs_keeper *self, struct ak_error **reterr)
 static int merge_into_read(const struct ak_certs_keeper *self, json_t *fresh, json_t **ret,
                            struct ak_error **reterr)
 {
-    AK_AUTO_JSON *copy = json_copy(self->secret);
+    AK_AUTO_JSON *copy = ak_json_copy(self->secret);
 
     if (!copy || json_object_set(copy, "data", json_object_get(fresh, "data")) < 0)
         return ak_error_oom(reterr);
@@ -202,22 +202,22 @@ static int write_bundle(struct ak_certs_keeper *self, struct ak_error **reterr)
 /* ---- one look ---- */
 
 /* Tells of a new set, and remembers it. */
-static void show(struct ak_certs_keeper *self)
+static int show(struct ak_certs_keeper *self, struct ak_error **reterr)
 {
-    struct ak_certs *now = AK_TAKE(self->stored);
+    const struct ak_certs_keeper_options *o = &self->options;
 
-    if (!ak_certs_equal(self->shown, now)) {
+    if (!ak_certs_equal(self->shown, self->stored)) {
+        int r = o->changed ? o->changed(self->stored, o->user, reterr) : 0;
+        if (r < 0)
+            return ak_error_wrap(reterr, r, "use the certificate");
         ak_mutex_lock(&self->lock);
-        self->leaf_expires = ak_certs_leaf_expires(now);
-        self->ca_expires = ak_certs_ca_expires(now);
+        self->leaf_expires = ak_certs_leaf_expires(self->stored);
+        self->ca_expires = ak_certs_ca_expires(self->stored);
         ak_mutex_unlock(&self->lock);
-        if (self->options.changed)
-            self->options.changed(now, self->options.user);
     }
-    self->stored = self->shown;
-    self->shown = now;
-    ak_certs_free(self->stored);
-    self->stored = NULL;
+    ak_certs_free(self->shown);
+    self->shown = AK_TAKE(self->stored);
+    return 0;
 }
 
 static bool is_trusted(const struct ak_certs_keeper *self)
@@ -279,7 +279,9 @@ static int look_once(struct ak_certs_keeper *self, bool *ret_settled, struct ak_
     int wrote = write_bundle(self, reterr);
     if (wrote < 0)
         return wrote;
-    show(self);
+    r = show(self, reterr);
+    if (r < 0)
+        return r;
     enum ak_certs_verdict verdict = due(self, self->shown);
     if (verdict != AK_CERTS_GOOD) {
         r = renew(self, self->shown, verdict, reterr);

@@ -512,20 +512,23 @@ static void free_jobs(struct job *list)
     }
 }
 
+void ak_webhook_stop(struct ak_webhook *self)
+{
+    struct call call = {.webhook = self, .fn = close_server};
+    struct ak_cancel never = {.fd = -1};
+
+    if (self->server)
+        drain(self);
+    stop_workers(self);
+    while (self->server && call_on_loop(&call) == -ENOMEM) /* memory comes back */
+        (void)ak_cancel_sleep(&never, DRAIN_STEP);
+}
+
 struct ak_webhook *ak_webhook_free(struct ak_webhook *self)
 {
     if (!self)
         return NULL;
-    if (self->server) {
-        struct call call = {.webhook = self, .fn = close_server};
-        struct ak_cancel never = {.fd = -1};
-        drain(self);
-        stop_workers(self);
-        while (call_on_loop(&call) == -ENOMEM) /* it has to be closed: memory comes back */
-            (void)ak_cancel_sleep(&never, DRAIN_STEP);
-    } else {
-        stop_workers(self);
-    }
+    ak_webhook_stop(self);
     free_jobs(self->waiting);
     free_jobs(self->finished);
     ak_cond_done(&self->work);

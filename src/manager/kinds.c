@@ -176,4 +176,8 @@ const struct ak_kind ak_configmap_kind = {
     .resource = CORE("ConfigMap", "configmaps"),
     .flags = AK_KIND_PARTIAL,
 };
+const struct ak_kind ak_namespace_kind = {
+    .resource = {.group = "", .version = "v1", .kind = "Namespace", .plural = "namespaces"},
+    .flags = AK_KIND_PARTIAL | AK_KIND_LABELS,
+};
 const struct ak_resource ak_secret_resource = CORE("Secret", "secrets");

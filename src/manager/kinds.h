@@ -24,6 +24,7 @@
 #define AK_ANNOTATION_GOAL "agentkube.io/goal"
 
 extern const struct ak_kind ak_agent_kind, ak_pod_kind, ak_claim_kind, ak_configmap_kind;
+extern const struct ak_kind ak_namespace_kind; /* labels only, for the webhook's gate */
 /* Kinds of ours that this version does not run: conditions only. */
 extern const struct ak_kind ak_tool_kind, ak_mcp_kind, ak_gateway_kind, ak_claw_kind;
 /* Never watched; read by name. */

@@ -12,6 +12,7 @@ enum option_type {
     OPT_INT,
     OPT_METRICS,
     OPT_PROBES,
+    OPT_WEBHOOK,
     OPT_LIST,
     OPT_QUANTITY,
     OPT_PERIOD
@@ -48,6 +49,15 @@ static const struct option flags[] = {
            "/metrics; 0 switches it off"),
     OPTION("health-probe-bind-address", OPT_PROBES, probe_port, ":8081",
            "/healthz and /readyz; 0 switches them off"),
+    OPTION("webhook", OPT_BOOL, webhook, "false",
+           "serve the admission webhook and look after its certificate"),
+    OPTION("webhook-bind-address", OPT_WEBHOOK, webhook_port, ":9443", "where it is served"),
+    OPTION("webhook-timeout", OPT_PERIOD, webhook_timeout, "10s",
+           "timeoutSeconds of the webhook configuration: answers come before"),
+    OPTION("webhook-configuration", OPT_TEXT, webhook_configuration, "agentkube-manager",
+           "ValidatingWebhookConfiguration whose caBundle is kept; empty: none"),
+    OPTION("webhook-names", OPT_LIST, webhook_names, "",
+           "more DNS names and addresses of the webhook's certificate, separated by commas"),
     OPTION("workers", OPT_INT, workers, "4", "Agents reconciled at the same time", .min = 1,
            .max = AK_OPTIONS_MAX_WORKERS),
     OPTION("resync-period", OPT_PERIOD, resync, "10h",
@@ -92,7 +102,7 @@ static const struct option quiet_variables[] = {
 };
 
 /* "host:port", ":port" or "0". */
-static int set_address(struct ak_options *self, const char *label, const char *value, int *port,
+static int set_address(const char **ret_host, const char *label, const char *value, int *port,
                        struct ak_arena *arena, struct ak_error **reterr)
 {
     if (ak_streq(value, "0") || ak_streq(value, "")) {
@@ -115,11 +125,11 @@ static int set_address(struct ak_options *self, const char *label, const char *v
     const char *host = ak_arena_strndup(arena, value, len);
     if (!host)
         return ak_error_oom(reterr);
-    if (self->bind_address && !ak_streq(self->bind_address, host))
+    if (*ret_host && !ak_streq(*ret_host, host))
         return ak_error_set(reterr, -EINVAL,
                             "%s: \"%s\" must have the same host as the other address, \"%s\"",
-                            label, value, self->bind_address);
-    self->bind_address = host;
+                            label, value, *ret_host);
+    *ret_host = host;
     return 0;
 }
 
@@ -143,8 +153,7 @@ static int set_list(struct ak_string_list *list, const char *label, const char *
         if (!items[n])
             return ak_error_oom(reterr);
         if (!ak_is_dns_subdomain(items[n]))
-            return ak_error_set(reterr, -EINVAL, "%s: \"%s\" is not the name of a Secret", label,
-                                items[n]);
+            return ak_error_set(reterr, -EINVAL, "%s: \"%s\" is not a valid name", label, items[n]);
         n++;
         p += len;
     }
@@ -197,7 +206,9 @@ static int set_option(struct ak_options *self, const struct option *opt, const c
         return 0;
     case OPT_METRICS:
     case OPT_PROBES:
-        return set_address(self, label, value, target, arena, reterr);
+        return set_address(&self->bind_address, label, value, target, arena, reterr);
+    case OPT_WEBHOOK:
+        return set_address(&self->webhook_address, label, value, target, arena, reterr);
     case OPT_LIST:
         return set_list(target, label, value, arena, reterr);
     case OPT_PERIOD:
@@ -302,6 +313,11 @@ static int fill_defaults(struct ak_options *self, struct ak_arena *arena, struct
 
 static int check_names(const struct ak_options *self, struct ak_error **reterr)
 {
+    if (self->webhook && self->webhook_port < 0)
+        return ak_error_set(reterr, -EINVAL,
+                            "--webhook-bind-address: must be an address while --webhook is true");
+    if (self->webhook_timeout < AK_SECONDS(1) || self->webhook_timeout > AK_SECONDS(30))
+        return ak_error_set(reterr, -EINVAL, "--webhook-timeout: must be from 1s to 30s");
     if (!ak_is_dns_label(self->namespace_))
         return ak_error_set(reterr, -EINVAL, "--namespace: \"%s\" is not the name of a namespace",
                             self->namespace_);
@@ -322,6 +338,9 @@ int ak_options_parse(struct ak_options *self, int argc, const char *const *argv,
         .log_level = "info",
         .metrics_port = 8080,
         .probe_port = 8081,
+        .webhook_port = 9443,
+        .webhook_timeout = AK_SECONDS(10),
+        .webhook_configuration = "agentkube-manager",
         .memory_access_mode = access_modes[0],
         .memory_size = "1Gi",
         .zoneinfo_dir = "/usr/share/zoneinfo",

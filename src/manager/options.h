@@ -29,6 +29,12 @@ struct ak_options {
     ak_msec resync;               /* negative: never */
     const char *bind_address;     /* NULL: all; shared by metrics and probes */
     int metrics_port, probe_port; /* negative: off; 0: any free one */
+    bool webhook;
+    const char *webhook_address;       /* NULL: all */
+    int webhook_port;                  /* 0: any free one */
+    ak_msec webhook_timeout;           /* of the webhook configuration */
+    const char *webhook_configuration; /* "": its caBundle is somebody else's business */
+    struct ak_string_list webhook_names;
     bool show_help, show_version;
 
     /* Environment. */

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "manager/admission/admission.h"
 #include "manager/controllers/agent/agent.h"
 #include "manager/controllers/unserved/unserved.h"
 #include "manager/digests.h"
@@ -27,6 +28,8 @@ static const struct ak_source sources[] = {
     {.kind = &ak_pod_kind, .label_selector = AK_MANAGED_SELECTOR},
     {.kind = &ak_claim_kind, .label_selector = AK_MANAGED_SELECTOR},
     {.kind = &ak_configmap_kind},
+    /* Last, and left out unless the webhook is served for all namespaces. */
+    {.kind = &ak_namespace_kind},
 };
 
 /* clang-format off */
@@ -44,13 +47,17 @@ static const struct ak_route routes[] = {
     {&ak_mcp_kind,        ak_route_spec_changed,      NULL,                       "mcp",        AK_CAUSE_CHANGED},
     {&ak_gateway_kind,    ak_route_spec_changed,      NULL,                       "llmgateway", AK_CAUSE_CHANGED},
     {&ak_claw_kind,       ak_route_spec_changed,      NULL,                       "claw",       AK_CAUSE_CHANGED},
+    /* With the webhook only (the last row with the namespaces only): */
+    {&ak_agent_kind,      ak_agent_existence_changed, ak_gate_keys_of_agent,      "gate",       AK_CAUSE_REFERENCE},
+    {&ak_namespace_kind,  NULL,                       NULL,                       "gate",       AK_CAUSE_CHANGED},
 };
 /* clang-format on */
 
 enum { TOOL, MCP, GATEWAY, CLAW, UNSERVED_MAX };
 
 struct wiring {
-    struct ak_agents agents; /* what routes and the collector get as `user` */
+    struct ak_agents agents; /* what routes, the collector and services get as `user` */
+    struct ak_admission admission;
     struct ak_unserved_controller unserved[UNSERVED_MAX];
 };
 
@@ -110,11 +117,28 @@ static void collect(struct ak_metrics *m, void *user)
         const struct ak_agent *agent = ak_object_body(list.items[i]);
         counts[agent->status ? agent->status->phase : AK_AGENT_PHASE_UNSET]++;
     }
+    if (self->admission)
+        ak_admission_metrics(self->admission, m);
     ak_metrics_family(m, "agentkube_agents", "gauge", "Agents by the phase in their status.");
     for (int phase = AK_AGENT_PHASE_UNSET; phase < AK_AGENT_PHASE_MAX; phase++)
         ak_metrics_sample(m, "agentkube_agents", counts[phase], "phase",
                           phase ? ak_agent_phase_to_string((enum ak_agent_phase)phase) : "New",
                           NULL);
+}
+
+static int start_services(struct ak_manager *manager, void *user, struct ak_error **reterr)
+{
+    struct ak_agents *self = user;
+    (void)manager;
+    return self->admission ? ak_admission_start(self->admission, reterr) : 0;
+}
+
+static void stop_services(struct ak_manager *manager, void *user)
+{
+    struct ak_agents *self = user;
+    (void)manager;
+    if (self->admission)
+        ak_admission_stop(self->admission);
 }
 
 static void connect_parts(struct wiring *w, struct ak_manager *manager)
@@ -130,15 +154,43 @@ static void connect_parts(struct wiring *w, struct ak_manager *manager)
     a->gateways = ak_manager_cache(manager, &ak_gateway_kind);
     for (size_t i = 0; i < UNSERVED_MAX; i++)
         w->unserved[i].manager = manager;
+    w->admission.manager = manager;
+    w->admission.agents = a->agents;
+    w->admission.pods = a->pods;
+    w->admission.namespaces = ak_manager_cache(manager, &ak_namespace_kind);
+}
+
+/* Runs what `options` describes, with the parts that need a manager. */
+static int run(struct wiring *w, const struct ak_manager_options *options, struct ak_error **reterr)
+{
+    AK_AUTO_PTR(ak_digests) digests = NULL;
+    AK_AUTO_PTR(ak_manager) manager = NULL; /* goes first: its workers use the others */
+    int r = ak_manager_new(options, &manager, reterr);
+    if (r >= 0)
+        r = ak_digests_new(ak_manager_client(manager), NULL, &digests, reterr);
+    if (r < 0)
+        return r;
+    w->agents.digests = digests;
+    connect_parts(w, manager);
+    if (w->agents.options->webhook) {
+        r = ak_admission_init(&w->admission, reterr);
+        if (r >= 0)
+            w->agents.admission = &w->admission;
+    }
+    if (r >= 0)
+        r = ak_manager_run(manager, reterr);
+    ak_admission_done(&w->admission); /* its services are stopped; it uses the manager's client */
+    return r;
 }
 
 int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
 {
-    struct wiring w = {.agents = {.options = o, .clock = ak_clock_system()}};
+    const struct ak_clock *clock = ak_clock_system();
+    struct wiring w = {.agents = {.options = o, .clock = clock},
+                       .admission = {.options = o, .clock = clock}};
     AK_AUTO_PTR(ak_kube_config) config = NULL;
-    AK_AUTO_PTR(ak_digests) digests = NULL;
-    AK_AUTO_PTR(ak_manager) manager = NULL; /* goes first: its workers use the others */
     char identity[512];
+    bool all = !o->watch_namespace;
     const struct ak_controller_options controllers[] = {
         {.name = "agent",
          .kind = "Agent",
@@ -148,6 +200,11 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         unserved_controller("mcp", &ak_mcp_kind, &w.unserved[MCP]),
         unserved_controller("llmgateway", &ak_gateway_kind, &w.unserved[GATEWAY]),
         unserved_controller("claw", &ak_claw_kind, &w.unserved[CLAW]),
+        {.name = "gate",
+         .kind = "Namespace",
+         .reconcile = ak_gate_reconcile,
+         .user = &w.admission,
+         .workers = 1},
     };
     int r = load_config(o, &config, reterr);
     if (r >= 0)
@@ -161,11 +218,11 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .identity = identity,
         .watch_namespace = o->watch_namespace,
         .sources = sources,
-        .n_sources = AK_ARRAY_LEN(sources),
+        .n_sources = AK_ARRAY_LEN(sources) - !(o->webhook && all),
         .routes = routes,
-        .n_routes = AK_ARRAY_LEN(routes),
+        .n_routes = AK_ARRAY_LEN(routes) - (o->webhook ? !all : 2),
         .controllers = controllers,
-        .n_controllers = AK_ARRAY_LEN(controllers),
+        .n_controllers = AK_ARRAY_LEN(controllers) - !o->webhook,
         .user = &w.agents,
         .leader_elect = o->leader_elect,
         .resync = o->resync,
@@ -173,13 +230,8 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .metrics_port = o->metrics_port,
         .probe_port = o->probe_port,
         .collect = collect,
+        .start_services = start_services,
+        .stop_services = stop_services,
     };
-    r = ak_manager_new(&options, &manager, reterr);
-    if (r >= 0)
-        r = ak_digests_new(ak_manager_client(manager), NULL, &digests, reterr);
-    if (r < 0)
-        return r;
-    w.agents.digests = digests;
-    connect_parts(&w, manager);
-    return ak_manager_run(manager, reterr);
+    return run(&w, &options, reterr);
 }

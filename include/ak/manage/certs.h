@@ -29,7 +29,7 @@
 
 typedef struct ssl_ctx_st SSL_CTX;
 
-#define AK_CERTS_MAX_NAMES 16
+#define AK_CERTS_MAX_NAMES 24
 #define AK_CERTS_MAX_PEM (64u << 10) /* bytes of each part of the Secret */
 
 struct ak_certs_options {
@@ -103,8 +103,9 @@ struct ak_certs_keeper_options {
     bool (*may_write)(void *user); /* NULL: always */
     void *may_write_user;
     ak_msec period; /* 0: 30 s */
-    /* A set that is to be shown from now on. Borrowed for the call. Thread: the keeper's. */
-    void (*changed)(const struct ak_certs *certs, void *user);
+    /* A set that is to be shown from now on. Borrowed for the call. Thread: the keeper's. A failure is reported,
+     * and the call repeated at the next look. */
+    int (*changed)(const struct ak_certs *certs, void *user, struct ak_error **reterr);
     /* Something went wrong, and differently than the last time; NULL: it works again. May be NULL. */
     void (*report)(const struct ak_error *err, void *user);
     void *user;

@@ -139,9 +139,10 @@ struct ak_webhook_options {
 AK_PUBLIC AK_MUST_USE int ak_webhook_new(struct ak_loop *loop,
                                          const struct ak_webhook_options *options,
                                          struct ak_webhook **ret, struct ak_error **reterr);
-/* Lets reviews that are under way end for up to a second. Once the port is open, the loop must be running, and
- * on another thread. */
-AK_PUBLIC struct ak_webhook *ak_webhook_free(struct ak_webhook *self);
+/* Lets reviews that are under way end for up to a second, closes the port and sends the workers home. Once the
+ * port is open, the loop must be running, and on another thread. May be called twice. */
+AK_PUBLIC void ak_webhook_stop(struct ak_webhook *self);
+AK_PUBLIC struct ak_webhook *ak_webhook_free(struct ak_webhook *self); /* stops first */
 AK_DEFINE_AUTO_PTR(ak_webhook, ak_webhook_free)
 /* Shows `certs` on new connections from now on; the first call opens the port. Thread: the loop's, or any
  * other while the loop runs. */

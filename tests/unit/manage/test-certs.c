@@ -272,7 +272,7 @@ static void test_a_damaged_secret_is_refused_in_words_that_quote_nothing(void **
     assert_int_equal(ak_certs_to_secret(certs, "ns", "name", &good, NULL), 0);
     assert_int_equal(ak_certs_to_secret(others, "ns", "name", &other, NULL), 0);
     for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
-        AK_AUTO_JSON *bad = json_deep_copy(good);
+        AK_AUTO_JSON *bad = ak_json_copy(good);
         AK_AUTO_PTR(ak_certs) read = NULL;
         AK_AUTO_PTR(ak_error) err = NULL;
         json_t *data = json_object_get(bad, "data");
@@ -440,7 +440,7 @@ static void api_end(struct api *api)
 
 struct replica {
     struct ak_certs_keeper *keeper;
-    bool may_write;
+    bool may_write, refuse;
     int changes, reports;
     ak_msec leaf_expires;
     char *bundle;
@@ -451,14 +451,17 @@ static bool may_write(void *user)
     return ((struct replica *)user)->may_write;
 }
 
-static void on_changed(const struct ak_certs *certs, void *user)
+static int on_changed(const struct ak_certs *certs, void *user, struct ak_error **reterr)
 {
     struct replica *self = user;
 
+    if (self->refuse)
+        return ak_error_set(reterr, -EADDRINUSE, "no port");
     self->changes++;
     self->leaf_expires = ak_certs_leaf_expires(certs);
     ak_free(self->bundle);
     self->bundle = ak_strdup(ak_certs_bundle(certs));
+    return 0;
 }
 
 static void on_report(const struct ak_error *err, void *user)
@@ -682,6 +685,25 @@ static void test_the_thread_reports_trouble_once_and_recovers(void **state)
     api_end(&api);
 }
 
+static void test_who_cannot_use_a_set_is_offered_it_again(void **state)
+{
+    struct api api = {0};
+    struct replica leader = {.refuse = true};
+    AK_AUTO_PTR(ak_error) err = NULL;
+    bool settled = false;
+
+    (void)state;
+    api_start(&api);
+    replica_start(&leader, &api, true);
+    assert_int_equal(ak_certs_keeper_look(leader.keeper, &settled, &err), -EADDRINUSE);
+    assert_string_equal(ak_error_message(err), "use the certificate: no port");
+    leader.refuse = false;
+    (void)look(&leader);
+    assert_int_equal(leader.changes, 1);
+    replica_end(&leader);
+    api_end(&api);
+}
+
 static void test_a_set_is_made_or_nothing_when_memory_is_short(void **state)
 {
     (void)state;
@@ -730,6 +752,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_secret_of_no_use_is_replaced_by_the_leader_alone, set_clock),
         cmocka_unit_test_setup(test_ten_years_of_rotation_never_break_trust, set_clock),
         cmocka_unit_test_setup(test_the_thread_reports_trouble_once_and_recovers, set_clock),
+        cmocka_unit_test_setup(test_who_cannot_use_a_set_is_offered_it_again, set_clock),
         cmocka_unit_test_setup(test_a_set_is_made_or_nothing_when_memory_is_short, set_clock),
     };
 

@@ -20,6 +20,7 @@
 #include "manager/digests.h"
 #include "manager/options.h"
 
+struct ak_admission;
 struct ak_manager;
 
 /* Everything that a reconcile needs. Caches are found once the manager exists. */
@@ -29,6 +30,7 @@ struct ak_agents {
     struct ak_digests *digests;
     const struct ak_clock *clock;
     struct ak_cache *agents, *pods, *claims, *configmaps, *tools, *mcps, *gateways;
+    struct ak_admission *admission; /* NULL: no webhook is served */
 };
 
 /* `user` is a struct ak_agents. */

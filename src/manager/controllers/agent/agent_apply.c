@@ -6,6 +6,7 @@
 #include <ak/kube/events.h>
 #include <ak/manage/manager.h>
 
+#include "manager/admission/admission.h"
 #include "manager/controllers/agent/agent_internal.h"
 
 /* Objects without our label are not in the cache: their going away wakes nobody, so we look again. */
@@ -141,6 +142,12 @@ static int create_pod(struct applying *a)
         return n;
     if (found)
         return explain_pod(a, found);
+    /* The pod is gated from its first moment. */
+    if (a->self->admission) {
+        n = ak_gate_prepare(a->self->admission, a->meta->namespace_, a->reterr);
+        if (n < 0)
+            return n;
+    }
     /* POST and not apply: that a pod of this name exists is the error that keeps it one. */
     n = ak_apply_create(ak_manager_apply(a->self->manager), &ak_pod_kind.resource, a->plan->pod,
                         &err);
