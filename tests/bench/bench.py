@@ -145,9 +145,9 @@ def converge(plane, subject, children, parents, size, before, limit):
 
 
 def quiet_after(plane, subject, seconds=6.0):
-    """Until nothing was written for a while: the work that follows converging belongs to the run."""
-    last, since_when = writes(plane.requests()), time.monotonic()
-    while time.monotonic() - since_when < seconds:
+    """Until nothing was written for a while, but no longer than half a minute: what follows converging belongs to the run."""
+    last, since_when, until = writes(plane.requests()), time.monotonic(), time.monotonic() + 30
+    while time.monotonic() - since_when < seconds and time.monotonic() < until:
         subject.alive()
         time.sleep(0.25)
         now = writes(plane.requests())
