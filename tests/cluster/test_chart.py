@@ -84,8 +84,12 @@ def test_versions_follow_the_project():
 
 
 def test_the_objects_have_the_documented_names(control_plane):
-    assert set(rendered(control_plane)) == {(kind, "agentkube-manager") for kind in (
+    documented = {(kind, "agentkube-manager") for kind in (
         "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment", "Service")}
+    webhook = {("ValidatingWebhookConfiguration", "agentkube-manager")} | {(kind, "agentkube-manager-webhook") for kind in (
+        "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")}
+    assert set(rendered(control_plane)) == documented | webhook
+    assert set(rendered(control_plane, "--set", "webhook.enabled=false")) == documented
 
 
 def test_the_cluster_role_grants_the_documented_table_and_nothing_else(control_plane):
@@ -222,9 +226,37 @@ def test_a_wrong_value_is_refused_by_name(control_plane, setting, named):
     assert done.returncode != 0 and named in done.stderr
 
 
-def test_the_webhook_that_is_not_there_is_refused_rather_than_ignored(control_plane):
-    done = helm(control_plane, "template", "agentkube", CHART, "--set", "webhook.enabled=true", ok=False)
-    assert done.returncode != 0 and "no admission webhook" in done.stderr
+def test_the_webhook_leads_to_the_manager_and_selects_by_namespace_only(control_plane):
+    objects = rendered(control_plane, "--set", "webhook.timeoutSeconds=5")
+    hooks = {hook["name"]: hook for hook in objects[("ValidatingWebhookConfiguration", "agentkube-manager")]["webhooks"]}
+    service = objects[("Service", "agentkube-manager")]
+    for hook in hooks.values():
+        target = hook["clientConfig"]["service"]
+        assert (target["name"], target["namespace"], target["port"]) == (service["metadata"]["name"], SYSTEM, 443)
+        assert "caBundle" not in hook["clientConfig"] and "objectSelector" not in hook
+        assert hook["sideEffects"] == "None" and hook["timeoutSeconds"] == 5
+    gate = hooks["gate.agentkube.io"]
+    assert gate["failurePolicy"] == "Fail" and gate["namespaceSelector"]["matchLabels"] == {"agentkube.io/gated": "true"}
+    assert gate["namespaceSelector"]["matchExpressions"][0]["values"] == ["kube-system"]
+    assert sorted(name for rule in gate["rules"] for name in rule["resources"]) == [
+        "pods/attach", "pods/ephemeralcontainers", "pods/exec", "pods/portforward"]
+    assert hooks["validate.agentkube.io"]["rules"][0]["resources"] == KINDS
+    container = manager_of(objects)[1]
+    assert "--webhook=true" in container["args"] and "--webhook-timeout=5s" in container["args"]
+    without = manager_of(rendered(control_plane, "--set", "webhook.enabled=false"))[1]
+    assert "--webhook=false" in without["args"] and not [p for p in without["ports"] if p["name"] == "webhook"]
+
+
+def test_the_webhooks_own_role_reaches_one_configuration_and_one_secret(control_plane):
+    objects = rendered(control_plane)
+    everywhere = objects[("ClusterRole", "agentkube-manager-webhook")]["rules"]
+    assert not [rule for rule in everywhere if "secrets" in rule["resources"]]
+    configurations = [rule for rule in everywhere if "validatingwebhookconfigurations" in rule["resources"]]
+    assert [rule["resourceNames"] for rule in configurations] == [["agentkube-manager"]]
+    secrets = objects[("Role", "agentkube-manager-webhook")]
+    assert secrets["metadata"]["namespace"] == SYSTEM
+    assert [(rule.get("resourceNames"), rule["verbs"]) for rule in secrets["rules"]] == [
+        (None, ["create"]), (["agentkube-webhook-cert"], ["get", "update"])]
 
 
 def test_another_namespace_is_refused_with_the_flags_to_use(control_plane):

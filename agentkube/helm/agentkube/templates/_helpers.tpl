@@ -32,9 +32,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if ne .Release.Namespace (include "agentkube.namespace" .) -}}
 {{- fail (printf "agentkube is installed into the namespace agentkube-system, not %q: add --namespace agentkube-system --create-namespace" .Release.Namespace) -}}
 {{- end -}}
-{{- if .Values.webhook.enabled -}}
-{{- fail "webhook.enabled=true: this version has no admission webhook, so nothing would gate pods/exec; leave it false and restrict pods/exec by RBAC" -}}
-{{- end -}}
 {{- end }}
 
 {{- /*
