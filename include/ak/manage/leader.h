@@ -21,7 +21,7 @@ struct ak_leader_options {
     const char *identity;          /* unique per process: pod name + "_" + random */
     ak_msec lease;                 /* 0: 15 s */
     ak_msec renew_deadline;        /* 0: 10 s */
-    ak_msec retry_period;          /* 0: 2 s */
+    ak_msec retry_period;          /* 0: 2 s; candidates look twice as often */
     /* Called on the leader thread. started: leadership begins (start controllers, quickly). stopped: it
      * ended, for any reason; when it returns nothing of ours writes any more. */
     void (*started)(void *user);
