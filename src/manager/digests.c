@@ -132,14 +132,14 @@ static int digest_all(struct entry *e)
 static int entry_fill(struct entry *e, const json_t *tree, struct ak_error **reterr)
 {
     const char *uid = ak_json_text(tree, "metadata", "uid", NULL);
+    const char *version = ak_json_text(tree, "metadata", "resourceVersion", NULL);
     json_t *data = json_object_get(tree, "data");
     json_t *binary = json_object_get(tree, "binaryData");
     size_t n = json_object_size(data) + json_object_size(binary);
     e->found = true;
-    e->resource_version =
-        ak_arena_strdup(&e->arena, ak_json_text(tree, "metadata", "resourceVersion", NULL));
+    e->resource_version = ak_arena_strdup(&e->arena, version ? version : "");
     e->keys = ak_arena_alloc(&e->arena, (AK_MIN(n, KEYS_MAX) + 1) * sizeof(*e->keys));
-    int r = e->keys ? digest_values(e, uid ? uid : "", data) : -ENOMEM;
+    int r = e->keys && e->resource_version ? digest_values(e, uid ? uid : "", data) : -ENOMEM;
     if (r >= 0)
         r = digest_values(e, uid ? uid : "", binary);
     wipe_values(data);
