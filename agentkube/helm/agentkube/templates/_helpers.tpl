@@ -32,6 +32,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if ne .Release.Namespace (include "agentkube.namespace" .) -}}
 {{- fail (printf "agentkube is installed into the namespace agentkube-system, not %q: add --namespace agentkube-system --create-namespace" .Release.Namespace) -}}
 {{- end -}}
+{{- if .Values.watchNamespaces -}}
+{{- if gt (len .Values.watchNamespaces) 1 -}}
+{{- fail "watchNamespaces: this version serves the Agents of all namespaces, or of one" -}}
+{{- end -}}
+{{- if .Values.webhook.enabled -}}
+{{- fail "watchNamespaces: the webhook needs rights in the whole cluster: add --set webhook.enabled=false, or use manager.watchNamespace, which leaves the ClusterRole" -}}
+{{- end -}}
+{{- if and .Values.manager.watchNamespace (ne .Values.manager.watchNamespace (first .Values.watchNamespaces)) -}}
+{{- fail "watchNamespaces and manager.watchNamespace name different namespaces: leave one of them out" -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- /*
