@@ -23,6 +23,9 @@
 #define AK_ANNOTATION_POD_HASH AK_ANNOTATION_POD_PREFIX "hash"
 #define AK_ANNOTATION_GOAL "agentkube.io/goal"
 
+/* In the environment of an Agent's container, whatever else is in it: what the webhook's gate knows it by. */
+#define AK_AGENT_NAME_VARIABLE "AGENTKUBE_AGENT_NAME"
+
 extern const struct ak_kind ak_agent_kind, ak_pod_kind, ak_claim_kind, ak_configmap_kind;
 extern const struct ak_kind ak_namespace_kind; /* labels only, for the webhook's gate */
 /* Kinds of ours that this version does not run: conditions only. */

@@ -2,7 +2,7 @@
 /*
  * Who may get into a pod of ours: exec, attach, port-forward and ephemeral containers need, beside what
  * Kubernetes asks for, a grant of ours on the object that the pod belongs to. Ownership decides, by owner
- * references and by the uid in the Agent's status; labels, which whoever may edit a pod can remove, do not.
+ * references and by what the pod was made with; labels, which whoever may edit a pod can remove, do not.
  */
 #include <ak/base/log.h>
 #include <ak/base/text.h>
@@ -152,16 +152,24 @@ static int guard_of_cached(const struct ak_object *pod, struct ak_arena *arena,
     return 0;
 }
 
-/* The Agent of the pod's name remembers the uid of its pod: removing the owner reference opens nothing. */
-static int guard_of_status(struct ak_admission *self, const struct ak_review *review,
-                           const char *uid, struct ak_gate_guard *ret)
+/* Owner references can be removed by whoever may edit pods; a container's environment cannot. */
+static int guard_of_spec(const json_t *pod, struct ak_arena *arena, struct ak_gate_guard *ret)
 {
-    AK_AUTO_OBJECT agent = ak_cache_get(self->agents, review->namespace_, review->name);
-    const struct ak_agent *body = agent ? ak_object_body(agent) : NULL;
+    const json_t *containers = ak_json_at(pod, "spec", "containers", NULL);
 
-    if (!body || !body->status || ak_is_empty(uid) || !ak_streq(body->status->pod_uid, uid))
-        return 0;
-    return ak_gate_guard_of(API_PREFIX "v1alpha1", "Agent", review->name, ret);
+    for (size_t c = 0; c < json_array_size(containers); c++) {
+        const json_t *env = ak_json_at(json_array_get(containers, c), "env", NULL);
+        for (size_t i = 0; i < json_array_size(env); i++) {
+            const json_t *variable = json_array_get(env, i);
+            const char *value = ak_json_text(variable, "value", NULL);
+            if (!ak_streq(ak_json_text(variable, "name", NULL), AK_AGENT_NAME_VARIABLE) ||
+                !ak_gate_guard_of(API_PREFIX "v1alpha1", "Agent", value, ret))
+                continue;
+            ret->name = ak_arena_strdup(arena, value);
+            return ret->name ? 1 : -ENOMEM;
+        }
+    }
+    return 0;
 }
 
 /* 1: guarded. 0: not ours, or gone. The cache only ever says yes: what it does not show is looked up. */
@@ -186,7 +194,7 @@ static int find_guard(struct ak_admission *self, const struct ak_review *review,
     }
     r = guard_of_tree(pod, review->arena, ret);
     if (r == 0)
-        r = guard_of_status(self, review, ak_json_text(pod, "metadata", "uid", NULL), ret);
+        r = guard_of_spec(pod, review->arena, ret);
     return r < 0 ? ak_error_oom(reterr) : r;
 }
 

@@ -100,7 +100,7 @@ static json_t *agent_env(const struct ak_agent_pod_input *in)
     snprintf(grace, sizeof(grace), "%d", GRACE_SECONDS);
     int r = list ? 0 : -ENOMEM;
     if (r >= 0)
-        r = add_env(list, "AGENTKUBE_AGENT_NAME", in->meta->name);
+        r = add_env(list, AK_AGENT_NAME_VARIABLE, in->meta->name);
     if (r >= 0)
         r = add_env(list, "AGENTKUBE_AGENT_NAMESPACE", in->meta->namespace_);
     if (r >= 0)
