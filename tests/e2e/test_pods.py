@@ -108,7 +108,7 @@ def test_an_agent_that_fits_nowhere_is_explained(agents):
 
 def test_a_container_killed_for_its_memory_is_explained(agents):
     agents.apply(agent("greedy", resources={"limits": {"memory": "64Mi"}, "requests": {"memory": "64Mi"}},
-                       workspace={"setupCommand": "exec tail -c 1G /dev/zero"}))
+                       workspace={"setupCommand": "x=$(head -c 200M /dev/zero | tr '\\0' a)"}))
     wait_for(lambda: agents.get("greedy")["status"].get("lastTermination", {}).get("reason") == "OOMKilled"
              or "memory" in condition(agents.get("greedy"), "Ready").get("message", ""), "OOMKilled to be reported", timeout=180)
 
