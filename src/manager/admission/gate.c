@@ -246,7 +246,9 @@ static void record(const struct ak_review *review, const struct ak_gate_guard *g
             AK_STR("userUID", *review->user->uid ? review->user->uid : NULL),
             AK_STR("action", review->sub_resource), AK_STR("kind", "Pod"),
             AK_STR("namespace", review->namespace_), AK_STR("name", review->name),
-            AK_STR("container", ak_json_text(review->options, "container", NULL)),
+            AK_STR("container", review->operation == AK_REVIEW_CONNECT
+                                    ? ak_json_text(review->object, "container", NULL)
+                                    : NULL),
             AK_STR("ownerKind", guard ? guard->kind : NULL),
             AK_STR("ownerName", guard ? guard->name : NULL), AK_BOOL("dryRun", review->dry_run),
             AK_STR("review", review->uid), AK_ERR(err));
