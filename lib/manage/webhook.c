@@ -263,8 +263,8 @@ static int decode(struct job *job)
 {
     size_t len;
     const char *body = ak_http_body(job->ex, &len);
-    int r = ak_review_decode(body, len, &job->arena, &job->review, &job->version, &job->tree,
-                             &job->err);
+    int r = ak_review_decode(body, len, job->handler->skip, &job->arena, &job->review,
+                             &job->version, &job->tree, &job->err);
 
     job->review.deadline = job->began + job->webhook->options.deadline;
     job->answer.arena = &job->arena;

@@ -8,6 +8,8 @@
 
 #include <ak/base/text.h>
 
+#include "webhook_prune.h"
+
 static const char *const versions[] = {"admission.k8s.io/v1", "admission.k8s.io/v1beta1"};
 
 static const char *const operations[AK_REVIEW_OPERATION_MAX] = {
@@ -105,12 +107,17 @@ static int decode_tree(const json_t *tree, struct ak_arena *arena, struct ak_rev
     return 0;
 }
 
-int ak_review_decode(const char *body, size_t len, struct ak_arena *arena, struct ak_review *ret,
-                     const char **ret_version, json_t **ret_tree, struct ak_error **reterr)
+int ak_review_decode(const char *body, size_t len, const char *const *skip, struct ak_arena *arena,
+                     struct ak_review *ret, const char **ret_version, json_t **ret_tree,
+                     struct ak_error **reterr)
 {
+    AK_AUTO(ak_buf) pruned = AK_BUF_INIT(len);
     AK_AUTO_JSON *tree = NULL;
-    int r = ak_json_parse(body, len, &tree, reterr);
+    int r = skip ? ak__review_prune(body, len, skip, &pruned) : -EINVAL;
 
+    if (r == -ENOMEM)
+        return ak_error_oom(reterr);
+    r = ak_json_parse(r < 0 ? body : pruned.data, r < 0 ? len : pruned.len, &tree, reterr);
     if (r >= 0)
         r = decode_tree(tree, arena, ret, ret_version, reterr);
     if (r < 0)

@@ -111,15 +111,19 @@ struct ak_webhook_handler { /* static data */
     const char *path;       /* "/validate" */
     ak_review_fn quick;     /* NULL: always later */
     ak_review_fn slow;      /* NULL: never later */
+    /* What the handler does not read: paths below request, such as "object.metadata.managedFields", ended by
+     * NULL. It is not parsed, which saves most of the time. NULL: everything is read. */
+    const char *const *skip;
 };
 
 /*
  * Decodes the body of a request into *review, whose parts live in `arena` and *ret_tree (which the caller
- * json_decref()s). AK_E_INVALID says what is wrong with it. *ret_version is what the answer must name.
+ * json_decref()s). `skip` as in a handler. AK_E_INVALID says what is wrong with it. *ret_version is what the answer must name.
  */
-AK_PUBLIC AK_MUST_USE int ak_review_decode(const char *body, size_t len, struct ak_arena *arena,
-                                           struct ak_review *ret, const char **ret_version,
-                                           json_t **ret_tree, struct ak_error **reterr);
+AK_PUBLIC AK_MUST_USE int ak_review_decode(const char *body, size_t len, const char *const *skip,
+                                           struct ak_arena *arena, struct ak_review *ret,
+                                           const char **ret_version, json_t **ret_tree,
+                                           struct ak_error **reterr);
 /* The AdmissionReview that is the answer. */
 AK_PUBLIC AK_MUST_USE int ak_review_encode(const struct ak_review *review, const char *version,
                                            const struct ak_review_answer *answer,

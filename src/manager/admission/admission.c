@@ -11,11 +11,33 @@
 #define LOG "webhook"
 #define SERVICE "agentkube-manager"
 
+/* Of an object: its name, deletionTimestamp and spec are read; of the old one: the spec. */
+static const char *const unread_by_validate[] = {
+    "requestKind",
+    "requestResource",
+    "userInfo",
+    "options",
+    "object.status",
+    "object.metadata.annotations",
+    "object.metadata.labels",
+    "object.metadata.managedFields",
+    "object.metadata.ownerReferences",
+    "oldObject.status",
+    "oldObject.metadata",
+    NULL,
+};
+static const char *const unread_by_gate[] = {
+    "requestKind", "requestResource", "options", "object.spec", "object.status", "oldObject", NULL,
+};
+
 const struct ak_webhook_handler ak_admission_handlers[] = {
-    {.path = AK_ADMISSION_PATH_VALIDATE, .quick = ak_admission_validate},
+    {.path = AK_ADMISSION_PATH_VALIDATE,
+     .quick = ak_admission_validate,
+     .skip = unread_by_validate},
     {.path = AK_ADMISSION_PATH_GATE,
      .quick = ak_admission_gate_quick,
-     .slow = ak_admission_gate_slow},
+     .slow = ak_admission_gate_slow,
+     .skip = unread_by_gate},
 };
 
 static int on_certs(const struct ak_certs *certs, void *user, struct ak_error **reterr)

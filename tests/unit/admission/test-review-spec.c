@@ -34,7 +34,8 @@ static int answer_bytes(const struct ak_buf *body, int64_t fail_at, bool *ret_fa
     ak_arena_init(&arena, 1024, 0);
     struct ak_review_answer answer = {.arena = &arena};
     (void)ak_alloc_fail_after(fail_at);
-    int r = ak_review_decode(body->data, body->len, &arena, &review, &version, &tree, NULL);
+    int r = ak_review_decode(body->data, body->len, ak_admission_handlers[0].skip, &arena, &review,
+                             &version, &tree, NULL);
     if (r >= 0)
         r = ak_admission_validate(&review, &answer, &self, NULL);
     if (r >= 0)
@@ -175,9 +176,10 @@ static void test_bodies_that_are_no_reviews(void **state)
         const char *version;
         json_t *tree = NULL;
         ak_arena_init(&arena, 1024, 0);
-        assert_int_equal(
-            ak_review_decode(bodies[i], strlen(bodies[i]), &arena, &review, &version, &tree, &err),
-            AK_E_INVALID);
+        assert_int_equal(ak_review_decode(bodies[i], strlen(bodies[i]),
+                                          ak_admission_handlers[0].skip, &arena, &review, &version,
+                                          &tree, &err),
+                         AK_E_INVALID);
         assert_null(tree);
     }
 }

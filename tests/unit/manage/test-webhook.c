@@ -156,6 +156,57 @@ static void test_reviews_are_answered_by_name(void **state)
     hook_end(&hook);
 }
 
+/* Every body is decoded whole and pruned, with the same result. */
+static void test_what_is_skipped_is_not_parsed_and_the_rest_is_untouched(void **state)
+{
+    static const char *const skip[] = {"object.metadata.managedFields", "options", "oldObject",
+                                       "object.status", NULL};
+    static const struct {
+        const char *request, *object; /* with ' for "; the object that is left */
+    } cases[] = {
+        {"'object': {'a': 1}", "{'a': 1}"},
+        {"'object': {'metadata': {'managedFields': [{'x': '}]'}], 'name': 'n'}, 'spec': {'status': "
+         "1}}",
+         "{'metadata': {'name': 'n'}, 'spec': {'status': 1}}"},
+        {"'object': {'metadata': {'name': 'n', 'managedFields': []}}",
+         "{'metadata': {'name': 'n'}}"},
+        {"'object': {'metadata': {'managedFields': null}}", "{'metadata': {}}"},
+        {"'object': {'status': {'s': '\\\\'}, 'b': [1, {'status': 2}]}", "{'b': [1, {'status': 2}]}"},
+        {"'options': {}, 'object' : { } , 'oldObject':{'a':[]}", "{}"},
+        {"'object': {'metadata.managedFields': 1, 'metadata': [{'managedFields': 1}]}",
+         "{'metadata.managedFields': 1, 'metadata': [{'managedFields': 1}]}"},
+        {"'object': {'status\\u0020': 1}", "{'status ': 1}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
+        AK_AUTO(ak_arena) arena = {0};
+        AK_AUTO_JSON *tree = NULL;
+        AK_AUTO_JSON *wanted = NULL;
+        AK_AUTO_PTR(ak_error) err = NULL;
+        struct ak_review review;
+        const char *version;
+        char body[1024], object[512];
+        (void)snprintf(body, sizeof(body),
+                       "{'kind': 'AdmissionReview', 'request': {'uid': 'u', %s, 'operation': "
+                       "'CREATE'}, 'apiVersion': 'admission.k8s.io/v1', 'options': {}}",
+                       cases[i].request);
+        (void)snprintf(object, sizeof(object), "%s", cases[i].object);
+        for (char *p = body; *p; p++)
+            *p = *p == '\'' ? '"' : *p;
+        for (char *p = object; *p; p++)
+            *p = *p == '\'' ? '"' : *p;
+        ak_arena_init(&arena, 256, 0);
+        if (ak_review_decode(body, strlen(body), skip, &arena, &review, &version, &tree, &err) < 0)
+            fail_msg("%s: %s", body, ak_error_message(err));
+        assert_int_equal(ak_json_parse(object, strlen(object), &wanted, NULL), 0);
+        if (!json_equal(review.object, wanted))
+            fail_msg("%s", body);
+        assert_null(review.options);
+        assert_null(review.old_object);
+    }
+}
+
 static void test_requests_that_are_no_reviews_are_refused(void **state)
 {
     struct hook hook = {0};
@@ -303,6 +354,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reviews_are_answered_by_name),
+        cmocka_unit_test(test_what_is_skipped_is_not_parsed_and_the_rest_is_untouched),
         cmocka_unit_test(test_requests_that_are_no_reviews_are_refused),
         cmocka_unit_test(test_a_review_that_takes_too_long_fails_in_time_and_others_go_on),
         cmocka_unit_test(test_the_end_lets_what_is_under_way_finish),
