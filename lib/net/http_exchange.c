@@ -133,8 +133,15 @@ void ak__http_conn_drain(struct ak__http_conn *conn)
                 evbuffer_get_length(bufferevent_get_input(conn->bev)) == 0;
 
     conn->close_after = true;
-    if (idle)
+    if (!idle)
+        return;
+    if (!evbuffer_get_length(bufferevent_get_output(conn->bev))) {
         conn_free(conn);
+        return;
+    }
+    /* The last answer is complete and not on its way yet. */
+    conn->state = CONN_FLUSHING;
+    ak_timer_set(conn->timer, conn->server->idle_timeout);
 }
 
 static void wait_for_request(struct ak__http_conn *conn)
