@@ -174,6 +174,9 @@ enum ak_certs_verdict ak_certs_judge(const struct ak_certs *self,
         return AK_CERTS_SWITCH;
     if (leaf_end - now < ak__certs_leaf_life(options) / 3)
         return AK_CERTS_RENEW_LEAF;
+    if (self->n_cas > 1 &&
+        now - ak__certs_not_before(self->leaf) > AK__CERTS_SKEW + AK__CERTS_OVERLAP)
+        return AK_CERTS_RENEW_LEAF;
     return AK_CERTS_GOOD;
 }
 

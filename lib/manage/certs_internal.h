@@ -6,7 +6,9 @@
 #include <ak/manage/certs.h>
 #include <openssl/x509.h>
 
-#define AK__CERTS_MAX_CAS 2 /* while one replaces the other */
+#define AK__CERTS_MAX_CAS 2              /* while one replaces the other */
+#define AK__CERTS_SKEW AK_HOURS(1)       /* the apiserver's clock may be behind ours */
+#define AK__CERTS_OVERLAP AK_MINUTES(10) /* by then every replica shows the new one */
 
 struct ak_certs {
     X509 *cas[AK__CERTS_MAX_CAS]; /* newest first */

@@ -14,7 +14,6 @@
 #include <ak/base/text.h>
 
 #define SERIAL_BITS 127    /* positive in 16 octets */
-#define SKEW AK_HOURS(1)   /* the apiserver's clock may be behind ours */
 #define MAX_COMMON_NAME 64 /* ub-common-name */
 #define MAX_NAMES_TEXT (AK_CERTS_MAX_NAMES * 260)
 
@@ -130,7 +129,7 @@ static int make_ca(const struct ak_certs_options *options, ak_msec now, struct a
     char name[MAX_COMMON_NAME + 1], since[AK_RFC3339_SIZE];
     const struct draft draft = {
         .common_name = name,
-        .from = now - SKEW,
+        .from = now - AK__CERTS_SKEW,
         .until = now + ak__certs_ca_life(options),
         .extensions = extensions,
     };
@@ -163,7 +162,7 @@ static int make_leaf(const struct ak_certs_options *options, ak_msec now, struct
     char subject[MAX_COMMON_NAME + 1];
     const struct draft draft = {
         .common_name = subject,
-        .from = now - SKEW,
+        .from = now - AK__CERTS_SKEW,
         .until = AK_MIN(now + ak__certs_leaf_life(options), ak__certs_not_after(self->cas[0])),
         .extensions = extensions,
         .issuer = self->cas[0],
@@ -221,13 +220,11 @@ static int make_authorities(const struct ak_certs_options *options, const struct
     return r;
 }
 
-int ak_certs_issue(const struct ak_certs_options *options, const struct ak_certs *before,
-                   const struct ak_clock *clock, struct ak_certs **ret, struct ak_error **reterr)
+static int take_step(const struct ak_certs_options *options, const struct ak_certs *before,
+                     enum ak_certs_verdict step, ak_msec now, struct ak_certs **ret,
+                     struct ak_error **reterr)
 {
     AK_AUTO_PTR(ak_certs) self = ak_new0(struct ak_certs);
-    enum ak_certs_verdict step =
-        before ? ak_certs_judge(before, options, clock) : AK_CERTS_UNUSABLE;
-    ak_msec now = ak_clock_wall(clock);
 
     if (!self)
         return ak_error_oom(reterr);
@@ -243,4 +240,23 @@ int ak_certs_issue(const struct ak_certs_options *options, const struct ak_certs
         return r;
     *ret = AK_TAKE(self);
     return 0;
+}
+
+int ak_certs_issue(const struct ak_certs_options *options, const struct ak_certs *before,
+                   const struct ak_clock *clock, struct ak_certs **ret, struct ak_error **reterr)
+{
+    enum ak_certs_verdict step =
+        before ? ak_certs_judge(before, options, clock) : AK_CERTS_UNUSABLE;
+
+    return take_step(options, before, step, ak_clock_wall(clock), ret, reterr);
+}
+
+int ak_certs_issue_authority(const struct ak_certs_options *options, const struct ak_certs *before,
+                             const struct ak_clock *clock, struct ak_certs **ret,
+                             struct ak_error **reterr)
+{
+    bool shown = ak__certs_signer(before) < before->n_cas;
+
+    return take_step(options, before, shown ? AK_CERTS_RENEW_CA : AK_CERTS_UNUSABLE,
+                     ak_clock_wall(clock), ret, reterr);
 }

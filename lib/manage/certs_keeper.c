@@ -253,18 +253,23 @@ static int renew(struct ak_certs_keeper *self, const struct ak_certs *now,
     return write_secret(self, next, reterr);
 }
 
-/* There is no Secret, or it is of no use. What is shown is still trusted: better that than a new set. */
+/* There is no Secret, or it is of no use. Somebody who deletes it wants another authority: a new one is made
+ * beside the one that other replicas still show. */
 static int replace(struct ak_certs_keeper *self, struct ak_error **reterr)
 {
     const struct ak_certs_keeper_options *o = &self->options;
+    AK_AUTO_PTR(ak_certs) next = NULL;
     int r;
 
     if (due(self, NULL) == AK_CERTS_GOOD)
         return 0; /* not ours to replace */
     if (self->shown && ak_certs_judge(self->shown, &o->certs, o->clock) != AK_CERTS_UNUSABLE)
-        r = write_secret(self, self->shown, reterr);
+        r = ak_certs_issue_authority(&o->certs, self->shown, o->clock, &next, reterr);
     else
-        r = renew(self, NULL, AK_CERTS_UNUSABLE, reterr);
+        r = ak_certs_issue(&o->certs, NULL, o->clock, &next, reterr);
+    if (r < 0)
+        return ak_error_wrap(reterr, r, "certificates");
+    r = write_secret(self, next, reterr);
     return r < 0 ? r : 1;
 }
 

@@ -47,10 +47,11 @@ AK_DEFINE_AUTO_PTR(ak_certs, ak_certs_free)
 
 enum ak_certs_verdict {
     AK_CERTS_GOOD,
-    AK_CERTS_RENEW_LEAF, /* less than a third of its life is left, or it lacks a name */
-    AK_CERTS_RENEW_CA,   /* less than a tenth of its life is left */
-    AK_CERTS_SWITCH,     /* the serving certificate is of the older authority */
-    AK_CERTS_UNUSABLE,   /* the authority has expired: everything is made anew */
+    AK_CERTS_RENEW_LEAF, /* less than a third of its life is left, it lacks a name, or the older authority is
+                          * still in the bundle ten minutes after a switch */
+    AK_CERTS_RENEW_CA, /* less than a tenth of its life is left */
+    AK_CERTS_SWITCH,   /* the serving certificate is of the older authority */
+    AK_CERTS_UNUSABLE, /* the authority has expired: everything is made anew */
     AK_CERTS_VERDICT_MAX
 };
 AK_PUBLIC const char *ak_certs_verdict_to_string(enum ak_certs_verdict verdict);
@@ -63,6 +64,12 @@ AK_PUBLIC AK_MUST_USE int ak_certs_issue(const struct ak_certs_options *options,
                                          const struct ak_certs *before,
                                          const struct ak_clock *clock, struct ak_certs **ret,
                                          struct ak_error **reterr);
+
+/* A new authority beside the one that signed what is shown, whatever the verdict is: as RENEW_CA does it. */
+AK_PUBLIC AK_MUST_USE int ak_certs_issue_authority(const struct ak_certs_options *options,
+                                                   const struct ak_certs *before,
+                                                   const struct ak_clock *clock,
+                                                   struct ak_certs **ret, struct ak_error **reterr);
 
 /* A Secret of type kubernetes.io/tls with tls.crt, tls.key, ca.crt (the bundle, newest first) and ca.key. */
 AK_PUBLIC AK_MUST_USE int ak_certs_to_secret(const struct ak_certs *self, const char *ns,

@@ -581,21 +581,40 @@ static void test_a_bundle_that_somebody_clears_comes_back(void **state)
     api_end(&api);
 }
 
-static void test_a_deleted_secret_is_written_again_with_what_is_shown(void **state)
+/* Who deletes the Secret wants another authority; what replicas show is trusted until all show the new one. */
+static void test_deleting_the_secret_replaces_the_authority_in_steps(void **state)
 {
     struct api api = {0};
-    struct replica leader = {0};
+    struct replica leader = {0}, follower = {0};
 
     (void)state;
     api_start(&api);
     replica_start(&leader, &api, true);
+    replica_start(&follower, &api, false);
     (void)look(&leader);
+    (void)look(&follower);
+    AK_AUTO_TEXT char *before = ak_strdup(leader.bundle);
     json_decref(api.secret);
     api.secret = NULL;
     (void)look(&leader);
     assert_non_null(api.secret);
-    assert_int_equal(leader.changes, 1);
+    assert_non_null(strstr(leader.bundle, before)); /* old and new */
+    assert_trusted(&api, &leader);
+    now += AK_SECONDS(15);
+    (void)look(&leader); /* found in place */
+    now += AK_SECONDS(15);
+    (void)look(&leader); /* switched */
+    AK_AUTO_PTR(ak_certs) switched = NULL;
+    assert_int_equal(ak_certs_from_secret(api.secret, &switched, NULL), 0);
+    assert_int_equal(judge(switched), AK_CERTS_GOOD);
+    assert_false(is_accepted(switched, before, SERVICE));
+    now += AK_MINUTES(11);
+    (void)look(&follower);
+    (void)look(&leader);
+    assert_null(strstr(leader.bundle, before));
+    assert_trusted(&api, &leader);
     replica_end(&leader);
+    replica_end(&follower);
     api_end(&api);
 }
 
@@ -747,8 +766,7 @@ int main(void)
         cmocka_unit_test_setup(test_the_first_replica_makes_the_secret_and_the_second_uses_it,
                                set_clock),
         cmocka_unit_test_setup(test_a_bundle_that_somebody_clears_comes_back, set_clock),
-        cmocka_unit_test_setup(test_a_deleted_secret_is_written_again_with_what_is_shown,
-                               set_clock),
+        cmocka_unit_test_setup(test_deleting_the_secret_replaces_the_authority_in_steps, set_clock),
         cmocka_unit_test_setup(test_a_secret_of_no_use_is_replaced_by_the_leader_alone, set_clock),
         cmocka_unit_test_setup(test_ten_years_of_rotation_never_break_trust, set_clock),
         cmocka_unit_test_setup(test_the_thread_reports_trouble_once_and_recovers, set_clock),
