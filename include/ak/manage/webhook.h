@@ -118,7 +118,8 @@ struct ak_webhook_handler { /* static data */
 
 /*
  * Decodes the body of a request into *review, whose parts live in `arena` and *ret_tree (which the caller
- * json_decref()s). `skip` as in a handler. AK_E_INVALID says what is wrong with it. *ret_version is what the answer must name.
+ * json_decref()s). `skip` as in a handler. AK_E_INVALID says what is wrong with it. *ret_version is what the
+ * answer must name.
  */
 AK_PUBLIC AK_MUST_USE int ak_review_decode(const char *body, size_t len, const char *const *skip,
                                            struct ak_arena *arena, struct ak_review *ret,

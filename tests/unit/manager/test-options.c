@@ -42,6 +42,35 @@ static void test_defaults_are_the_documented_ones(void **state)
     assert_string_equal(o.manager_image, "docker.io/adaptivelive/agentkube-manager:v" AK_VERSION);
     assert_string_equal(o.memory_size, "1Gi");
     assert_false(o.managed);
+    assert_false(o.webhook);
+    assert_int_equal(o.webhook_port, 9443);
+    assert_null(o.webhook_address);
+    assert_int_equal(o.webhook_timeout, 10000);
+    assert_string_equal(o.webhook_configuration, "agentkube-manager");
+}
+
+static void test_the_webhook_has_an_address_of_its_own(void **state)
+{
+    static const char *const argv[] = {"m",
+                                       "--webhook",
+                                       "--webhook-bind-address=127.0.0.1:0",
+                                       "--metrics-bind-address=:9",
+                                       "--webhook-names=127.0.0.1,hooks.example.com",
+                                       "--webhook-timeout=3s",
+                                       NULL};
+    static const char *const env[] = {NULL};
+    AK_AUTO(ak_arena) arena = {0};
+    struct ak_options o;
+    (void)state;
+    ak_arena_init(&arena, 256, 0);
+    assert_int_equal(parse(&o, argv, env, &arena, NULL), 0);
+    assert_true(o.webhook);
+    assert_string_equal(o.webhook_address, "127.0.0.1");
+    assert_int_equal(o.webhook_port, 0);
+    assert_null(o.bind_address);
+    assert_int_equal(o.webhook_names.len, 2);
+    assert_string_equal(o.webhook_names.items[1], "hooks.example.com");
+    assert_int_equal(o.webhook_timeout, 3000);
 }
 
 static void test_flags_come_before_variables_and_both_before_defaults(void **state)
@@ -140,6 +169,9 @@ static const struct bad_case {
     {{"m", "--metrics-bind-address=8080"}, {NULL}, "--metrics-bind-address"},
     {{"m", "--metrics-bind-address=a:1", "--health-probe-bind-address=b:1"}, {NULL}, "same host"},
     {{"m", "--namespace=UPPER"}, {NULL}, "UPPER"},
+    {{"m", "--webhook", "--webhook-bind-address=0"}, {NULL}, "--webhook-bind-address"},
+    {{"m", "--webhook-timeout=31s"}, {NULL}, "--webhook-timeout"},
+    {{"m", "--webhook-names=a,B"}, {NULL}, "\"B\""},
     {{"m", "--watch-namespace=a/b"}, {NULL}, "--watch-namespace"},
     {{"m"}, {"AGENTKUBE_MANAGED=1", NULL}, "AGENTKUBE_MANAGED"},
     {{"m"}, {"AGENTKUBE_MEMORY_ACCESS_MODE=rw", NULL}, "ReadWriteOnce or ReadWriteMany"},
@@ -216,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_the_documented_ones),
+        cmocka_unit_test(test_the_webhook_has_an_address_of_its_own),
         cmocka_unit_test(test_flags_come_before_variables_and_both_before_defaults),
         cmocka_unit_test(test_in_a_pod_the_service_account_is_used),
         cmocka_unit_test(test_addresses),
