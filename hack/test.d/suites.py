@@ -99,5 +99,7 @@ SUITES = [
     python_sanitized("cluster-asan", "the manager's control plane tests with the address sanitizer", "asan"),
     python_sanitized("cluster-tsan", "the manager's control plane tests with the thread sanitizer", "tsan"),
     python_tests("e2e", "real pods in a real cluster", "tests/e2e", 2400, "tests/e2e"),
+    python_tests("e2e-strict", "the same with the least rights that work (rbac.strict)", "tests/e2e", 2400, "tests/e2e",
+                 AGENTKUBE_TEST_STRICT="true"),
     python_tests("docs", "every command in the documents", DOCS, 1200, DOCS),
 ]

@@ -17,6 +17,7 @@ from kubetest.agents import Agents
 from kubetest.cluster import ROOT
 
 RUNTIMES = ("claude-code", "opencode")
+STRICT = os.environ.get("AGENTKUBE_TEST_STRICT", "false")  # "true": with the least rights that work
 RELEASE = ("agentkube", "agentkube/helm/agentkube", "--namespace", "agentkube-system")
 
 
@@ -34,6 +35,7 @@ def installed(cluster, tmp_path_factory):
         for archive in build_images(str(tmp_path_factory.mktemp("images"))):
             cluster.hack("load-image", archive, timeout=900)
     done = cluster.helm("upgrade", "--install", *RELEASE, "--create-namespace", "--set", "manager.logLevel=info",
+                        "--set", f"rbac.strict={STRICT}",
                         "--wait", "--timeout", "300s", timeout=400)
     assert done.returncode == 0, done.stderr + cluster.kubectl("-n", "agentkube-system", "describe", "pods").stdout
     cluster.must("-n", "agentkube-system", "rollout", "status", "deployment/agentkube-manager", "--timeout=120s")
