@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+AK_PRINTF(4, 0)
 static void add(struct ak_findings *self, bool warning, const char *path, const char *fmt,
                 va_list ap)
 {

@@ -243,7 +243,7 @@ static void test_a_review_that_takes_too_long_fails_in_time_and_others_go_on(voi
 }
 
 struct asker {
-    struct hook *hook;
+    struct hook hook; /* with a client of its own */
     struct ak_thread thread;
     int status;
 };
@@ -253,7 +253,7 @@ static void ask_slowly(void *user)
     struct asker *self = user;
     char said[512];
 
-    self->status = ask(self->hook, "slow-wait", said, sizeof(said));
+    self->status = ask(&self->hook, "slow-wait", said, sizeof(said));
 }
 
 static void test_the_end_lets_what_is_under_way_finish(void **state)
@@ -265,7 +265,8 @@ static void test_the_end_lets_what_is_under_way_finish(void **state)
     (void)state;
     hook_start(&hook, 0, 3);
     for (size_t i = 0; i < AK_ARRAY_LEN(askers); i++) {
-        askers[i] = (struct asker){.hook = &hook};
+        askers[i] = (struct asker){.hook = {.webhook = hook.webhook, .certs = hook.certs}};
+        connect_client(&askers[i].hook);
         assert_int_equal(ak_thread_start(&askers[i].thread, "asker", ask_slowly, &askers[i]), 0);
     }
     while (atomic_load(&hook.slow_began) < (int)AK_ARRAY_LEN(askers))
@@ -275,6 +276,7 @@ static void test_the_end_lets_what_is_under_way_finish(void **state)
     for (size_t i = 0; i < AK_ARRAY_LEN(askers); i++) {
         ak_thread_join(&askers[i].thread);
         assert_int_equal(askers[i].status, 200);
+        (void)ak_http_client_free(askers[i].hook.client);
     }
     hook_end(&hook);
 }
