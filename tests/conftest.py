@@ -21,7 +21,7 @@ import uuid
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from kubetest import Manager, NoRights, start_cluster  # noqa: E402
+from kubetest import Manager, NoRights, start_cluster, wait_for  # noqa: E402
 
 KEEP = bool(os.environ.get("AGENTKUBE_TEST_KEEP"))
 
@@ -98,6 +98,8 @@ def namespace(kube):
     name = "t-" + uuid.uuid4().hex[:8]
     status, body = kube.api("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     assert status == 201, body
+    # without it no pod is admitted; a controller manager whose API server was restarted takes its time
+    wait_for(lambda: kube.get(f"/api/v1/namespaces/{name}/serviceaccounts/default"), "the namespace's service account")
     yield name
     if not KEEP:
         kube.api("DELETE", f"/api/v1/namespaces/{name}")
