@@ -22,6 +22,7 @@ struct delivery {
     struct ak_secret *token;
     json_t *crds;    /* empty with --crds=false */
     json_t *objects; /* the operator's */
+    bool blind;      /* this user may not even read the record: the preflight will say it */
 };
 
 static void done(struct delivery *self)
@@ -182,6 +183,8 @@ static int deliver_to_cluster(struct delivery *self, struct ak_error **reterr)
     int r = together(self, &all, reterr);
     if (r >= 0)
         r = ak_preflight_run(install, all, AK_PREFLIGHT_APPLY, reterr);
+    if (r == 0 && self->blind)
+        r = ak_error_set(reterr, AK_E_FORBIDDEN, "configmap/" AK_INSTALL_SELF ": cannot be read");
     if (r == 0 && is_on(self, "manager.managed"))
         r = ak_token_ensure(install, &self->token, reterr);
     if (r == 0)
@@ -206,7 +209,7 @@ static int refuse_upgrade(struct delivery *self, struct ak_error **reterr)
 {
     AK_AUTO_JSON *live = NULL;
 
-    if (!self->keep || self->record.found)
+    if (!self->keep || self->blind || self->record.found)
         return 0;
     int r = ak_cluster_find(self->install, "Deployment", AK_INSTALL_NAMESPACE, AK_INSTALL_NAME,
                             &live, reterr);
@@ -215,6 +218,17 @@ static int refuse_upgrade(struct delivery *self, struct ak_error **reterr)
     ak_screen_complain(&self->install->screen,
                        "exo-install: nothing is installed: exo-install operator installs it");
     return AK_EXIT_PREFLIGHT;
+}
+
+static int read_record(struct delivery *self, struct ak_error **reterr)
+{
+    AK_AUTO_PTR(ak_error) err = NULL;
+
+    int r = ak_record_read(self->install, &self->record, &err);
+    self->blind = r == AK_E_FORBIDDEN && !self->install->options->dry_run;
+    if (r >= 0 || self->blind)
+        return 0;
+    return ak_error_set(reterr, r, "%s", ak_error_message(err));
 }
 
 static int deliver(struct delivery *self, struct ak_error **reterr)
@@ -229,7 +243,7 @@ static int deliver(struct delivery *self, struct ak_error **reterr)
     if (r >= 0)
         r = ak_cluster_connect(self->install, reterr);
     if (r >= 0)
-        r = ak_record_read(self->install, &self->record, reterr);
+        r = read_record(self, reterr);
     if (r == 0)
         r = refuse_upgrade(self, reterr);
     if (r == 0 && o->dry_run) /* an upgrade's values are in the cluster: read, and nothing else */

@@ -427,6 +427,18 @@ static int label_ours(json_t *objects, struct ak_error **reterr)
     return 0;
 }
 
+/* The pod starts with all its rights there. */
+static int put_deployment_last(json_t *objects)
+{
+    for (size_t i = 0; i < json_array_size(objects); i++) {
+        json_t *one = json_array_get(objects, i);
+        if (!ak_streq(ak_json_text(one, "kind", NULL), "Deployment"))
+            continue;
+        return json_array_append(objects, one) < 0 ? -1 : json_array_remove(objects, i);
+    }
+    return 0;
+}
+
 static int find_parts(struct render *self)
 {
     self->deployment = ak_manifests_find(self->objects, "Deployment", AK_INSTALL_NAME);
@@ -460,6 +472,8 @@ int ak_render_operator(const char *dir, const struct ak_values *values, json_t *
         if (value)
             r = knobs[i].apply(&self, &knobs[i], value);
     }
+    if (r >= 0)
+        r = check(&self, put_deployment_last(objects));
     if (r >= 0)
         r = label_ours(objects, reterr);
     if (r < 0)

@@ -118,8 +118,7 @@ static json_t *to_scalar(const json_t *root, const json_t *schema, const char *t
         return json_null();
     if ((any || ak_schema_allows(root, schema, "boolean")) && ak_parse_bool(text, &on) >= 0)
         return json_boolean(on);
-    bool integer =
-        ak_schema_allows(root, schema, "integer") && !ak_schema_allows(root, schema, "string");
+    bool integer = ak_schema_allows(root, schema, "integer");
     if ((any || integer) && ak_parse_i64(text, &number) >= 0)
         return json_integer(number);
     return json_string(text);
