@@ -1,12 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The runner behind hack/test: runs suites one after the other and adds their results up."""
+"""The runner behind hack/test: runs suites and adds their results up.
+
+Suites that compile or compute run one after the other. Those that mostly wait for a cluster of their own
+(`lane=True`) follow, AGENTKUBE_TEST_LANES of them at a time, each with a scratch folder of its own.
+"""
+import itertools
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import process
@@ -16,7 +23,10 @@ from suites import SUITES, present
 KEEP = bool(os.environ.get("AGENTKUBE_TEST_KEEP"))
 FAILURES_SHOWN = 40
 LOG_TAIL = 150
+LANES = int(os.environ.get("AGENTKUBE_TEST_LANES") or 2)
 STARTED = time.monotonic()
+numbers = itertools.count()
+output = threading.Lock()  # what is said about one suite is not mixed with another's
 
 
 def say(text):
@@ -40,8 +50,10 @@ def show_failures(name, result, log):
     sys.stdout.flush()
 
 
-def run_suite(suite, scratch):
+def run_suite(suite, parent):
     """Runs one suite; whatever goes wrong in it is a failed test, never an exception."""
+    scratch = os.path.join(parent, str(next(numbers)))  # short, see main()
+    os.mkdir(scratch)
     log = os.path.join(scratch, suite.name + ".log")
     began = time.monotonic()
 
@@ -64,9 +76,28 @@ def run_suite(suite, scratch):
         result.fail(f"exit code {code}")
     elif result.total == 0:
         result.fail("nothing ran")
-    say(f"{suite.name}: {result} in {time.monotonic() - began:.0f} s")
-    show_failures(suite.name, result, log)
+    with output:
+        say(f"{suite.name}: {result} in {time.monotonic() - began:.0f} s")
+        show_failures(suite.name, result, log)
     return result
+
+
+def run_all(suites, scratch):
+    """Yields (suite, result) in the order of the list."""
+    for suite in (s for s in suites if not s.lane):
+        result = run_suite(suite, scratch)
+        yield suite, result
+        if suite.name == "build" and result.failed:
+            say("the build failed: the other suites have nothing to run")
+            return
+    waiting = [s for s in suites if s.lane]
+    with ThreadPoolExecutor(LANES) as lanes:
+        try:
+            yield from zip(waiting, lanes.map(lambda suite: run_suite(suite, scratch), waiting))
+        except BaseException:  # told to stop: what waits does not start, what runs is ended
+            lanes.shutdown(wait=False, cancel_futures=True)
+            process.stop_all()
+            raise
 
 
 def chosen(arguments):
@@ -91,16 +122,11 @@ def main(arguments):
     total = Result()
     rows = []
     try:
-        for suite in suites:
-            result = run_suite(suite, scratch)
+        for suite, result in run_all(suites, scratch):
             rows.append((suite.name, result))
             total.add(result)
-            if suite.name == "build" and result.failed:
-                say("the build failed: the other suites have nothing to run")
-                break
     finally:
         process.stop_all()
-        process.stop_clusters(scratch, KEEP)
         if KEEP:
             say(f"kept: {scratch}")
         else:

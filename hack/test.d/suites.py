@@ -24,6 +24,7 @@ class Suite:
     results: Callable
     environment: Callable = lambda scratch: {}
     good_codes: tuple = (0,)
+    lane: bool = False  # mostly waits, for a cluster of its own: may run beside others
 
 
 def present(suite):
@@ -72,7 +73,7 @@ def python_tests(name, about, needs, limit_seconds, *arguments, before=(), **env
             shutil.rmtree(f"{scratch}/{name}", ignore_errors=True)
         return result
 
-    return Suite(name, about, needs, limit_seconds, command, read, remembered)
+    return Suite(name, about, needs, limit_seconds, command, read, remembered, lane=True)
 
 
 def python_sanitized(name, about, kind):

@@ -96,9 +96,21 @@ def test_children_that_a_suite_leaves_are_ended(tmp_path):
     assert not alive(int((tmp_path / "child").read_text()))
 
 
-def test_an_interrupted_run_ends_its_suite(tmp_path):
+def test_suites_that_wait_run_beside_each_other_and_are_reported_in_their_order(tmp_path):
+    # each waits for the other: one after the other they would never end
+    result, output = run(tmp_path, f"""
+        meet = "touch {tmp_path}/$0; until [ -e {tmp_path}/$1 ]; do sleep 0.05; done; echo ok 1"
+        suites.SUITES = [by_tap("t", "", "/", 60, "sh", "-c", meet, "t", "u"), by_tap("u", "", "/", 60, "sh", "-c", meet, "u", "t")]
+        for suite in suites.SUITES: suite.lane = True""")
+    assert (last_line(output), result) == ("2 passed, 0 failed", 0)
+    assert [line.split()[1] for line in output.splitlines() if line.startswith("  ok ")] == ["t", "u"]
+
+
+@pytest.mark.parametrize("lane", [False, True])
+def test_an_interrupted_run_ends_its_suite(tmp_path, lane):
     process = start(tmp_path, f"""
-        suites.SUITES = [by_tap("t", "", "/", 60, "sh", "-c", "echo $$ >{tmp_path}/child; exec sleep 1000")]""")
+        suites.SUITES = [by_tap("t", "", "/", 60, "sh", "-c", "echo $$ >{tmp_path}/child; exec sleep 1000")]
+        suites.SUITES[0].lane = {lane}""")
     wait_for(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip(), "the suite to start", 30)
     process.terminate()
     process.communicate(timeout=30)
