@@ -23,6 +23,7 @@ CHOICES = [
     ("image", ["image.manager.repository=mirror.example:5000/team/manager", "image.manager.tag=v9"],
      ["--image", "mirror.example:5000/team/manager:v9"]),
     ("image-without-host", ["image.manager.repository=team/manager", "image.manager.tag=v9"], ["--image", "team/manager:v9"]),
+    ("digest", ["image.manager.repository=m.example/x@sha256", "image.manager.tag=0123abcd"], ["--image", "m.example/x@sha256:0123abcd"]),
     ("registry", ["image.registry=mirror.example/agentkube/", "image.pullSecrets={one,two}"],
      ["--image-registry=mirror.example/agentkube/", "--pull-secret=one", "--pull-secret=two"]),
     ("replicas", ["manager.replicas=3"], ["--replicas", "3"]),

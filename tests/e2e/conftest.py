@@ -2,6 +2,7 @@
 """The product as its users install it: images, chart, pods. Fixtures beside those of ../conftest.py:
 
 installed  session: the whole node, with our images loaded and the chart installed    (kubetest.Cluster)
+without_chart  module: the same node with our images, for tests that install by themselves
 agents     the Agents of this test's namespace                                          (kubetest.agents.Agents)
 git_server a repository that pods can clone over HTTP, with and without a password
 """
@@ -30,17 +31,37 @@ def build_images(output):
 
 
 @pytest.fixture(scope="session")
-def installed(cluster, tmp_path_factory):
+def images(cluster, tmp_path_factory):
+    """Our images are on the node."""
     if not cluster.foreign:  # somebody's own cluster pulls, or has them already
         for archive in build_images(str(tmp_path_factory.mktemp("images"))):
             cluster.hack("load-image", archive, timeout=900)
+
+
+def install_chart(cluster):
     done = cluster.helm("upgrade", "--install", *RELEASE, "--create-namespace", "--set", "manager.logLevel=info",
                         "--set", f"rbac.strict={STRICT}",
                         "--wait", "--timeout", "300s", timeout=400)
     assert done.returncode == 0, done.stderr + cluster.kubectl("-n", "agentkube-system", "describe", "pods").stdout
     cluster.must("-n", "agentkube-system", "rollout", "status", "deployment/agentkube-manager", "--timeout=120s")
+
+
+@pytest.fixture(scope="session")
+def installed(cluster, images):
+    install_chart(cluster)
+    cluster.has_chart = True
     yield cluster
     cluster.helm("uninstall", RELEASE[0], *RELEASE[2:])
+
+
+@pytest.fixture(scope="module")
+def without_chart(cluster, images):
+    """No operator is installed; afterwards the chart is, if it was before."""
+    if cluster.foreign:
+        pytest.skip("removes all definitions, which is not for a cluster of yours")
+    yield cluster
+    if getattr(cluster, "has_chart", False):
+        install_chart(cluster)
 
 
 @pytest.fixture
