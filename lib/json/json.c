@@ -91,7 +91,9 @@ int ak_json_parse(const char *data, size_t len, json_t **ret, struct ak_error **
                             AK_JSON_MAX_DEPTH);
     ak__json_memory_watch();
     /* NUL in a string is somebody else's valid data: whoever reads that string refuses it. */
-    tree = json_loadb(data, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    tree = ak__json_read(data, len);
+    if (!tree && !ak__json_memory_failed())
+        tree = json_loadb(data, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     /* jansson 2.14 drops a character of a string, and succeeds, if it cannot grow its buffer. */
     if (ak__json_memory_failed()) {
         json_decref(tree);

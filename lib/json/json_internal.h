@@ -17,6 +17,10 @@
 void ak__json_memory_watch(void);
 bool ak__json_memory_failed(void);
 
+/* The quick reader. NULL: memory is short (see above), or it is jansson's to say what this is. The text must not nest
+ * deeper than AK_JSON_MAX_DEPTH. */
+json_t *ak__json_read(const char *data, size_t len);
+
 /* "null", "a string", "an object", ...: for "expected ..., found ...". */
 const char *ak__json_type_text(const json_t *value);
 
