@@ -473,3 +473,12 @@ def test_usage_mistakes(control_plane, arguments, said):
 def test_every_verb_has_help(control_plane, verb):
     assert f"Usage: exo-install {verb}" in run(control_plane, verb, "--help").stdout
     assert verb in run(control_plane, "--help").stdout
+
+
+def test_the_manual_page_names_every_verb_and_flag(control_plane):
+    with open(ROOT + "/docs/man/exo-install.1", encoding="utf-8") as file:
+        page = file.read().replace("\\-", "-")
+    for verb in re.findall(r"^  (\w+)  ", run(control_plane, "--help").stdout, re.MULTILINE):
+        assert f".B {verb}\n" in page
+        for flag in re.findall(r"^  (--[a-z-]+)", run(control_plane, verb, "--help").stdout, re.MULTILINE):
+            assert flag in page, flag
