@@ -57,7 +57,7 @@ PHASES = [
     ("bookmarks only", [Rule(Fault.BOOKMARKS_ONLY, watch=True)]),
     ("stalled watches", [Rule(Fault.STALL, watch=True, after=0)]),
     ("watches are gone", [Rule(Fault.STATUS, watch=True, code=410, reason="Expired", chance=0.7)]),
-    ("nothing is found", [Rule(Fault.STATUS, method="GET", watch=False, code=404, reason="NotFound", chance=0.3)]),
+    ("nothing is found", [Rule(Fault.STATUS, method="GET", watch=False, code=404, reason="NotFound", chance=0.8)]),
     ("not allowed for a while", [Rule(Fault.STATUS, code=403, reason="Forbidden", chance=0.5)]),
 ]
 
