@@ -64,7 +64,8 @@ def assert_works(cluster, shell):
 
     def refused():
         done = cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(wrong))
-        return done.returncode and "validate.agentkube.io" in done.stderr
+        assert done.returncode and "spec.image" in done.stderr, done.stdout + done.stderr
+        return True
 
     wait_for(refused, "the webhook to refuse an Agent without an image", 60)
 
@@ -95,7 +96,10 @@ def test_helm_as_documented(cluster, shell):
     shell(HELM)
     assert_works(cluster, shell)
     assert "helm upgrade" in shell("exo-install operator", code=3)
-    assert '"agentkube"' in shell("exo-install status")
+    said = shell("exo-install status", code=1)
+    assert 'by the Helm release "agentkube"' in said and "the Secret agentkube-auth is missing" in said
+    shell(SECRET.splitlines()[1])
+    shell("exo-install status")
 
 
 def test_raw_manifests(cluster, shell):
