@@ -415,11 +415,17 @@ static int refuse_unknown(const json_t *given, struct ak_buf *path, struct ak_er
     return 0;
 }
 
-/* Whose an object is: as Helm says it of its own. */
+/*
+ * Whose an object is: as Helm says it of its own. Not on definitions: they outlive an uninstall, and a chart that
+ * is installed then puts its own label there, which a label of ours would forbid (a conflict of server-side apply).
+ */
 static int label_ours(json_t *objects, struct ak_error **reterr)
 {
     for (size_t i = 0; i < json_array_size(objects); i++) {
-        json_t *labels = ak_json_at(json_array_get(objects, i), "metadata", "labels", NULL);
+        json_t *object = json_array_get(objects, i);
+        json_t *labels = ak_json_at(object, "metadata", "labels", NULL);
+        if (ak_streq(ak_json_text(object, "kind", NULL), "CustomResourceDefinition"))
+            continue;
         if (labels && json_object_set_new(labels, "app.kubernetes.io/managed-by",
                                           json_string(AK_INSTALL_SELF)) < 0)
             return ak_error_oom(reterr);

@@ -88,7 +88,9 @@ def test_a_clean_install_makes_what_the_dry_run_prints(clean):
     for one in printed:
         where = ["-n", SYSTEM] if one["metadata"].get("namespace") else []
         live = json.loads(clean.must("get", one["kind"], one["metadata"]["name"], *where, "-o", "json", "--show-managed-fields"))
-        assert live["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "exo-install"
+        # definitions stay free for a chart that is installed after an uninstall
+        wanted = None if one["kind"] == "CustomResourceDefinition" else "exo-install"
+        assert live["metadata"]["labels"].get("app.kubernetes.io/managed-by") == wanted
         managers = [entry["manager"] for entry in live["metadata"]["managedFields"] if entry["operation"] == "Apply"]
         assert managers == ["exo-install"]
 
@@ -272,10 +274,18 @@ def test_definitions_that_a_helm_release_left_behind_are_taken_over(clean):
     run(clean, "operator", "--no-wait")
     metadata = clean.get(f"{DEFINITIONS}/agents.agentkube.io")["metadata"]
     assert "meta.helm.sh/release-name" not in metadata.get("annotations", {})
-    assert metadata["labels"]["app.kubernetes.io/managed-by"] == "exo-install"
+    assert "app.kubernetes.io/managed-by" not in metadata["labels"]
     # the namespace was Helm's doing, so it stays
     run(clean, "uninstall")
     assert clean.get(NAMESPACE)
+
+
+def test_a_chart_may_follow_on_definitions_that_an_uninstall_left_behind(clean):
+    run(clean, "operator", "--no-wait")
+    run(clean, "uninstall")
+    assert clean.get(f"{DEFINITIONS}/agents.agentkube.io")
+    done = clean.helm("install", *RELEASE)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_install_by_hand_is_taken_over_only_when_asked(clean):
