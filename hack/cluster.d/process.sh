@@ -58,10 +58,18 @@ inside() {
   if namespaced; then nsenter -F -t "$(pid_of init)" -m -n -p -- "$@"; else "$@"; fi
 }
 
+# A daemon that was killed counts as gone while its threads still end; until the last has, they hold its port.
+wait_threads() { # NAME
+  local p _ n=200
+  read -r p _ 2>/dev/null <"$D/pid/$1" || return 0
+  while [ $((n--)) -gt 0 ] && [ "$(find "/proc/$p/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -gt 1 ]; do sleep 0.05; done
+}
+
 start() { # NAME COMMAND...
   local name=$1 pid
   shift
   pid_of "$name" >/dev/null && return 0
+  wait_threads "$name"
   stop_unrecorded "$name"
   local cgroup=''
   if namespaced; then cgroup=$CGROUP; fi

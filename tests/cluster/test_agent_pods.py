@@ -307,7 +307,7 @@ def test_a_persistent_workspace_is_a_claim_that_goes_or_stays_as_asked(agents, m
         agents.apply(agent(name, workspace={"persistent": True, "size": "1Gi", "reclaimPolicy": policy}))
         pod = agents.wait_pod(name)
         assert [v for v in pod["spec"]["volumes"] if v.get("persistentVolumeClaim", {}).get("claimName") == f"{name}-workspace"]
-        assert agents.get(name)["status"]["resolved"]["workspace"] == f"{name}-workspace"
+        assert agents.wait_phase(name, "Starting", "Pending")["status"]["resolved"]["workspace"] == f"{name}-workspace"
         agents.delete(name)
         agents.wait_no_pod(name)
 
@@ -329,7 +329,7 @@ def test_a_group_shares_one_memory_claim_that_goes_with_its_last_agent(agents, m
     claimed = set()
     for name in ("left", "right"):
         agents.wait_pod(name)
-        claimed.add(wait_for(lambda: agents.get(name)["status"]["resolved"].get("memory"), "the memory claim"))
+        claimed.add(agents.wait_phase(name, "Starting", "Pending")["status"]["resolved"]["memory"])
     assert len(claimed) == 1
     path = f"/api/v1/namespaces/{agents.namespace}/persistentvolumeclaims/{claimed.pop()}"
     wait_for(lambda: len(control_plane.get(path)["metadata"]["ownerReferences"]) == 2, "both to own the claim")

@@ -167,8 +167,9 @@ def test_assets_serve_a_user_who_is_not_root(control_plane, tmp_path):
     state = tmp_path / "home"
     state.mkdir()
     os.chown(state, 65534, 65534)
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        os.chmod(parent, 0o755)
+    for parent in (tmp_path, *tmp_path.parents):
+        if not os.stat(parent).st_mode & 0o001:
+            os.chmod(parent, 0o755)
     index, claim = free_index()
     environment = {"prefix": NOBODY, "HOME": str(state), "XDG_CACHE_HOME": str(state), "XDG_STATE_HOME": str(state),
                    "AGENTKUBE_INDEX": str(index), "KUBEBUILDER_ASSETS": str(tmp_path)}

@@ -4,7 +4,8 @@ import time
 
 
 def wait_for(fn, what, timeout=120, interval=0.1):
-    """Calls fn until what it returns is true, and returns that. An AssertionError of fn means "not yet".
+    """Calls fn until what it returns is true, and returns that. An AssertionError or a missing
+    key (a status that is not written yet) means "not yet".
 
     `what` finishes the sentence "waited N s for …"; the failure also shows what fn said last.
     """
@@ -14,7 +15,7 @@ def wait_for(fn, what, timeout=120, interval=0.1):
             last = fn()
             if last:
                 return last
-        except AssertionError as error:
+        except (AssertionError, KeyError) as error:
             last = error
         if time.monotonic() >= deadline:
             raise AssertionError(f"waited {timeout} s for {what}; last: {str(last)[:4000]}")
