@@ -12,7 +12,6 @@
 
 #include <ak/base/alloc.h>
 #include <ak/base/log.h>
-#include <ak/base/residency.h>
 #include <ak/base/text.h>
 
 #define LOG "manager"
@@ -191,23 +190,13 @@ static uint64_t count_dropped(struct ak_manager *self)
     return dropped;
 }
 
-/* One tick after the caches have filled, what only the start needed is given back. */
-static void settle(struct ak_manager *self)
-{
-    if (self->settled || !ak_manager_is_synced(self))
-        return;
-    self->settled = true;
-    ak_alloc_trim();
-    ak_residency_drop_code();
-}
-
 /* Mends what a lack of memory may have broken, and does the resync. */
 static void on_tick(void *user)
 {
     struct ak_manager *self = user;
 
     ak_timer_set(self->tick, TICK);
-    settle(self);
+    ak__manager_settle(self);
     for (size_t i = 0; i < self->options.n_sources; i++)
         if (ak_cache_needs_relist(self->feeds[i].cache))
             ak_watch_relist(self->feeds[i].watch);

@@ -37,8 +37,9 @@ struct ak_manager {
     bool routing;     /* changes reach the queues: the controllers run */
     bool need_replay; /* something may have been lost: route everything again */
     ak_msec next_resync;
-    bool settled;
-    uint64_t dropped; /* of all queues, when we looked last */
+    uint64_t adds;        /* to all queues, when we looked last */
+    unsigned quiet_ticks; /* since then without work */
+    uint64_t dropped;     /* of all queues, when we looked last */
 
     struct ak_mutex lock;     /* guards what follows */
     struct ak_cond called;    /* a call on the loop's thread has returned */
@@ -50,4 +51,7 @@ struct ak_manager {
 
 int ak__manager_http_start(struct ak_manager *self, struct ak_error **reterr);
 void ak__manager_http_stop(struct ak_manager *self);
+/* Called on each tick of the loop: gives memory back when a burst of work is over. */
+void ak__manager_settle(struct ak_manager *self);
+
 #endif
