@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define READ_BYTES 16384
+#define LAST_FLUSH 2000          /* ms */
 #define PENDING_HIGH (64u << 10) /* more waiting than this: reading pauses */
 /* One read may add a prefix and a newline for each byte of it. */
 #define PENDING_MAX (PENDING_HIGH + READ_BYTES * 64u)
@@ -204,13 +205,27 @@ void ak_relay_drain(struct ak_relay *self)
     arm(self);
 }
 
+/* The last lines are those that people look for: a log that is slow gets a moment, one that nobody reads does not. */
+static void flush_last(struct ak_relay *self)
+{
+    ak_msec until = ak_now() + LAST_FLUSH;
+
+    for (flush(self); self->pending.len > 0; flush(self)) {
+        struct pollfd log = {.fd = self->out, .events = POLLOUT};
+        ak_msec left = until - ak_now();
+
+        if (left <= 0 || poll(&log, 1, (int)left) <= 0)
+            return;
+    }
+}
+
 void ak_relay_done(struct ak_relay *self)
 {
     if (!self->poller)
         return;
     if (self->in >= 0)
         end_input(self);
-    flush(self);
+    flush_last(self);
     ak_poller_forget(self->poller, self->out);
     ak_buf_done(&self->pending);
     ak_buf_done(&self->tail);
