@@ -109,7 +109,7 @@ def test_sigterm_hands_over_in_less_than_two_seconds(agents, manager, count):
         agents.kube.api("POST", f"/apis/agentkube.io/v1alpha1/namespaces/{agents.namespace}/agents", agent(name))
         wait_for(lambda name=name: agents.pod(name), "the pod that only a leader makes", timeout=60, interval=0.02)
         took.append(time.monotonic() - begin)
-        assert leader.stop() == 0
+        assert leader.ended() == 0
         assert group.leader()
         group.members.append(manager())  # its place is taken, as a Deployment does it
     limit = lease(agents)["leaseDurationSeconds"]

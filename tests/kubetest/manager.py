@@ -127,6 +127,10 @@ class Manager:
         if self.running():
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGTERM)
+        return self.ended(timeout)
+
+    def ended(self, timeout=30):
+        """Waits for a process that was already told to end, and returns its exit code: a second SIGTERM would end it at once, with 143."""
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
