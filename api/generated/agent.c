@@ -60,6 +60,27 @@ const char *const ak_agent_phase_names[] = {
     NULL,
 };
 
+const char *const ak_run_phase_names[] = {
+    "",
+    "Pending",
+    "Queued",
+    "Running",
+    "Succeeded",
+    "Failed",
+    "Cancelled",
+    "TimedOut",
+    "Interrupted",
+    "Skipped",
+    NULL,
+};
+
+const char *const ak_run_trigger_names[] = {
+    "",
+    "Invocation",
+    "Schedule",
+    NULL,
+};
+
 static const struct ak_field ak_agent_goal_fields[] = {
     AK_FIELD(struct ak_agent_goal, inline_, "inline", AK_F_STRING),
     AK_FIELD(struct ak_agent_goal, config_map_key_ref, "configMapKeyRef", AK_F_STRUCT, .sub = &ak_config_map_key_ref_type),
@@ -70,6 +91,7 @@ static const struct ak_type ak_agent_goal_type =
 static const struct ak_field ak_agent_model_fields[] = {
     AK_FIELD(struct ak_agent_model, name, "name", AK_F_STRING, .flags = AK_FIELD_REQUIRED),
     AK_FIELD(struct ak_agent_model, provider, "provider", AK_F_STRING),
+    AK_FIELD(struct ak_agent_model, base_url, "baseURL", AK_F_STRING),
 };
 static const struct ak_type ak_agent_model_type =
     AK_TYPE("agent_model", struct ak_agent_model, ak_agent_model_fields);
@@ -89,11 +111,20 @@ static const struct ak_field ak_agent_schedule_fields[] = {
 static const struct ak_type ak_agent_schedule_type =
     AK_TYPE("agent_schedule", struct ak_agent_schedule, ak_agent_schedule_fields);
 
+static const struct ak_field ak_agent_step_tool_fields[] = {
+    AK_FIELD(struct ak_agent_step_tool, name, "name", AK_F_STRING, .flags = AK_FIELD_REQUIRED),
+    AK_FIELD(struct ak_agent_step_tool, arguments, "arguments", AK_F_STRING),
+};
+static const struct ak_type ak_agent_step_tool_type =
+    AK_TYPE("agent_step_tool", struct ak_agent_step_tool, ak_agent_step_tool_fields);
+
 static const struct ak_field ak_agent_step_fields[] = {
     AK_FIELD(struct ak_agent_step, name, "name", AK_F_STRING, .flags = AK_FIELD_REQUIRED),
     AK_FIELD(struct ak_agent_step, prompt, "prompt", AK_F_STRING),
     AK_FIELD(struct ak_agent_step, run, "run", AK_F_STRING),
+    AK_FIELD(struct ak_agent_step, tool, "tool", AK_F_STRUCT, .sub = &ak_agent_step_tool_type),
     AK_FIELD(struct ak_agent_step, timeout_seconds, "timeoutSeconds", AK_F_OPT_INT),
+    AK_FIELD(struct ak_agent_step, retries, "retries", AK_F_INT, .default_int = 0),
     AK_FIELD(struct ak_agent_step, continue_on_error, "continueOnError", AK_F_BOOL, .default_int = 0),
 };
 static const struct ak_type ak_agent_step_type =
@@ -127,6 +158,7 @@ static const struct ak_type ak_agent_workspace_type =
     AK_TYPE("agent_workspace", struct ak_agent_workspace, ak_agent_workspace_fields);
 
 static const struct ak_field ak_agent_run_fields[] = {
+    AK_FIELD(struct ak_agent_run, command, "command", AK_F_STRING_LIST),
     AK_FIELD(struct ak_agent_run, timeout_seconds, "timeoutSeconds", AK_F_INT, .default_int = 3600),
     AK_FIELD(struct ak_agent_run, max_queued, "maxQueued", AK_F_INT, .default_int = 10),
     AK_FIELD(struct ak_agent_run, max_retained, "maxRetained", AK_F_INT, .default_int = 20),
@@ -217,6 +249,26 @@ static const struct ak_field ak_agent_resolved_fields[] = {
 static const struct ak_type ak_agent_resolved_type =
     AK_TYPE("agent_resolved", struct ak_agent_resolved, ak_agent_resolved_fields);
 
+static const struct ak_field ak_agent_run_record_fields[] = {
+    AK_FIELD(struct ak_agent_run_record, id, "id", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, phase, "phase", AK_F_ENUM, .flags = AK_FIELD_LENIENT, .enum_names = ak_run_phase_names),
+    AK_FIELD(struct ak_agent_run_record, trigger, "trigger", AK_F_ENUM, .flags = AK_FIELD_LENIENT, .enum_names = ak_run_trigger_names),
+    AK_FIELD(struct ak_agent_run_record, requested_by, "requestedBy", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, scheduled_time, "scheduledTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, queued_time, "queuedTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, start_time, "startTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, completion_time, "completionTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, pod_uid, "podUID", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, exit_code, "exitCode", AK_F_INT, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, reason, "reason", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, message, "message", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, input_tokens, "inputTokens", AK_F_INT, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, output_tokens, "outputTokens", AK_F_INT, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_run_record, cost_usd, "costUSD", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+};
+static const struct ak_type ak_agent_run_record_type =
+    AK_TYPE("agent_run_record", struct ak_agent_run_record, ak_agent_run_record_fields);
+
 static const struct ak_field ak_agent_status_fields[] = {
     AK_FIELD(struct ak_agent_status, phase, "phase", AK_F_ENUM, .flags = AK_FIELD_LENIENT, .enum_names = ak_agent_phase_names),
     AK_FIELD(struct ak_agent_status, ready, "ready", AK_F_STRING, .flags = AK_FIELD_LENIENT),
@@ -230,6 +282,10 @@ static const struct ak_field ak_agent_status_fields[] = {
     AK_FIELD(struct ak_agent_status, resolved, "resolved", AK_F_STRUCT, .flags = AK_FIELD_LENIENT, .sub = &ak_agent_resolved_type),
     AK_FIELD(struct ak_agent_status, next_run_time, "nextRunTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_status, last_run_time, "lastRunTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_status, last_run_phase, "lastRunPhase", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_status, last_schedule_time, "lastScheduleTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_status, active_runs, "activeRuns", AK_F_INT, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_status, runs, "runs", AK_F_LIST, .flags = AK_FIELD_LENIENT, .sub = &ak_agent_run_record_type),
     AK_FIELD(struct ak_agent_status, observed_generation, "observedGeneration", AK_F_INT, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_status, conditions, "conditions", AK_F_LIST, .flags = AK_FIELD_LENIENT, .sub = &ak_condition_type),
 };

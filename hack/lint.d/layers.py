@@ -9,7 +9,7 @@ LAYERS = ["base", "json", "net", "kube", "flow", "manage"]
 # The data path: a stage may know the values on its arrows and the stages next to it, not the far ones.
 # What is not named here (key, event, change, reconcile's types) is a value or a contract for all.
 STAGES = ["watch", "cache", "route", "queue", "reconcile", "apply"]
-PROGRAMS = ["manager", "agentlet", "exo-install"]
+PROGRAMS = ["manager", "agentlet", "keeper", "exo", "exo-install"]  # src/runtimes is for several
 INCLUDE = r'(?m)^#\s*include\s+[<"]([^>"]+)[>"]'
 
 

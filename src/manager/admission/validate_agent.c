@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "manager/admission/validate.h"
-#include "manager/runtimes.h"
+#include "runtimes/runtimes.h"
 #include "manager/schedule/cron.h"
 #include "manager/schedule/zone.h"
 

@@ -9,7 +9,7 @@
 #include <ak/base/text.h>
 
 #include "manager/images.h"
-#include "manager/runtimes.h"
+#include "runtimes/runtimes.h"
 
 static void test_every_runtime_of_the_definition_is_in_the_table(void **state)
 {

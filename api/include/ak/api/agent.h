@@ -138,6 +138,50 @@ static inline enum ak_agent_phase ak_agent_phase_from_string(const char *text)
     return (enum ak_agent_phase)ak_enum_from_string(ak_agent_phase_names, text);
 }
 
+/*
+ * Pending: it waits for the pod. Queued: for other runs. Interrupted: the pod ended under it; it is
+ * not repeated. Skipped: its time passed, or another run was under way.
+ */
+enum ak_run_phase {
+    AK_RUN_PHASE_UNSET, /* the field is absent */
+    AK_RUN_PHASE_PENDING,
+    AK_RUN_PHASE_QUEUED,
+    AK_RUN_PHASE_RUNNING,
+    AK_RUN_PHASE_SUCCEEDED,
+    AK_RUN_PHASE_FAILED,
+    AK_RUN_PHASE_CANCELLED,
+    AK_RUN_PHASE_TIMED_OUT,
+    AK_RUN_PHASE_INTERRUPTED,
+    AK_RUN_PHASE_SKIPPED,
+    AK_RUN_PHASE_MAX,
+};
+extern AK_PUBLIC const char *const ak_run_phase_names[]; /* as in JSON; NULL ends it */
+static inline const char *ak_run_phase_to_string(enum ak_run_phase value)
+{
+    return ak_enum_to_string(ak_run_phase_names, AK_RUN_PHASE_MAX, (int)value);
+}
+static inline enum ak_run_phase ak_run_phase_from_string(const char *text)
+{
+    return (enum ak_run_phase)ak_enum_from_string(ak_run_phase_names, text);
+}
+
+/* What started it. */
+enum ak_run_trigger {
+    AK_RUN_TRIGGER_UNSET, /* the field is absent */
+    AK_RUN_TRIGGER_INVOCATION,
+    AK_RUN_TRIGGER_SCHEDULE,
+    AK_RUN_TRIGGER_MAX,
+};
+extern AK_PUBLIC const char *const ak_run_trigger_names[]; /* as in JSON; NULL ends it */
+static inline const char *ak_run_trigger_to_string(enum ak_run_trigger value)
+{
+    return ak_enum_to_string(ak_run_trigger_names, AK_RUN_TRIGGER_MAX, (int)value);
+}
+static inline enum ak_run_trigger ak_run_trigger_from_string(const char *text)
+{
+    return (enum ak_run_trigger)ak_enum_from_string(ak_run_trigger_names, text);
+}
+
 /* What the agent is to achieve. Exactly one of the fields. */
 struct ak_agent_goal {
     /* The text itself. */
@@ -155,6 +199,11 @@ struct ak_agent_model {
      * vllm. Left out, it follows from the family that the name belongs to.
      */
     const char *provider;
+    /*
+     * Where the provider's API is, as its clients are told: without /v1 for anthropic, with it for
+     * openai and what speaks like it. Left out, the provider's own address.
+     */
+    const char *base_url;
 };
 
 /* The API key of the runtime. A change of the Secret replaces the pod. */
@@ -184,7 +233,15 @@ struct ak_agent_schedule {
     struct ak_opt_int starting_deadline_seconds;
 };
 
-/* One step. Exactly one of prompt and run. */
+/* A tool of the agent's MCP endpoint that is called. */
+struct ak_agent_step_tool {
+    /* Name of the tool, as the endpoint lists it. */
+    const char *name;
+    /* Arguments as a JSON object; left out, none. */
+    const char *arguments;
+};
+
+/* One step. Exactly one of prompt, run and tool. */
 struct ak_agent_step {
     /* Name of the step, for logs and results. */
     const char *name;
@@ -192,8 +249,12 @@ struct ak_agent_step {
     const char *prompt;
     /* Command that `/bin/sh -c` runs in the workspace. */
     const char *run;
+    /* A tool of the agent's MCP endpoint that is called. */
+    const struct ak_agent_step_tool *tool;
     /* Seconds after which the step has failed; left out, only the run's time limit counts. */
     struct ak_opt_int timeout_seconds;
+    /* How often the step is tried again after it failed. */
+    int64_t retries;
     /* Whether the next step runs although this one failed. */
     bool continue_on_error;
 };
@@ -252,8 +313,13 @@ struct ak_agent_workspace {
     int64_t setup_timeout_seconds;
 };
 
-/* Limits of runs. */
+/* How runs are started, and their limits. */
 struct ak_agent_run {
+    /*
+     * Program and arguments of one run, for runtime Custom, which needs it to have runs. `{prompt}`
+     * in an argument stands for the prompt; without one the prompt is given on standard input.
+     */
+    struct ak_string_list command;
     /* Seconds after which a run is stopped. */
     int64_t timeout_seconds;
     /* How many runs may wait for the one that is running. */
@@ -308,7 +374,7 @@ struct ak_agent_spec {
      * example 30m; left out, the pod stays.
      */
     const char *suspend_after;
-    /* Limits of runs. */
+    /* How runs are started, and their limits. */
     const struct ak_agent_run *run;
     /* Requests and limits of the agent's container. */
     const char *resources;
@@ -409,6 +475,43 @@ struct ak_agent_resolved {
     struct ak_string_list problems;
 };
 
+/* One run. */
+struct ak_agent_run_record {
+    /* Name of the run. */
+    const char *id;
+    /*
+     * Pending: it waits for the pod. Queued: for other runs. Interrupted: the pod ended under it;
+     * it is not repeated. Skipped: its time passed, or another run was under way.
+     */
+    enum ak_run_phase phase;
+    /* What started it. */
+    enum ak_run_trigger trigger;
+    /* Who asked for it. */
+    const char *requested_by;
+    /* The time of the schedule that it belongs to. */
+    ak_msec scheduled_time;
+    /* When it was accepted. */
+    ak_msec queued_time;
+    /* When its process started. */
+    ak_msec start_time;
+    /* When it ended. */
+    ak_msec completion_time;
+    /* UID of the pod that has it. */
+    const char *pod_uid;
+    /* Exit code of its process. */
+    int64_t exit_code;
+    /* Why it ended so, in one word. */
+    const char *reason;
+    /* The same in a sentence. */
+    const char *message;
+    /* Tokens that the model read. */
+    int64_t input_tokens;
+    /* Tokens that the model wrote. */
+    int64_t output_tokens;
+    /* What it cost in US dollars, as the runtime reports it. */
+    const char *cost_usd;
+};
+
 /* What the manager found and did. */
 struct ak_agent_status {
     /* The state in one word; the conditions say why. */
@@ -435,6 +538,14 @@ struct ak_agent_status {
     ak_msec next_run_time;
     /* When the last run started. */
     ak_msec last_run_time;
+    /* How the last run is doing, or how it ended. */
+    const char *last_run_phase;
+    /* The last time of the schedule that was acted upon. */
+    ak_msec last_schedule_time;
+    /* Runs that wait or are under way. */
+    int64_t active_runs;
+    /* Runs, newest first. What they were asked and said is kept on the workspace. */
+    AK_LIST_OF(struct ak_agent_run_record) runs;
     /* The generation of the spec that this status is about. */
     int64_t observed_generation;
     /* What is true about the object right now. */

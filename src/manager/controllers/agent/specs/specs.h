@@ -14,7 +14,7 @@
 #include <stdbool.h>
 
 #include "manager/options.h"
-#include "manager/runtimes.h"
+#include "runtimes/runtimes.h"
 
 /* Everything that a pod is built from, resolved. */
 struct ak_agent_pod_input {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the manager knows about the eight runtimes and about model providers: tables, and look-ups in
+ * What is known about the eight runtimes and about model providers: tables, and look-ups in
  * them. A new runtime is a new row.
  */
-#ifndef AK_MANAGER_RUNTIMES_H
-#define AK_MANAGER_RUNTIMES_H
+#ifndef AK_RUNTIMES_RUNTIMES_H
+#define AK_RUNTIMES_RUNTIMES_H
 
 #include <ak/base/compiler.h>
 #include <ak/json/decode.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "manager/runtimes.h"
+#include "runtimes/runtimes.h"
 
 #include <ak/base/text.h>
 #include <string.h>
