@@ -13,24 +13,88 @@
 
 /* In this order: the first family that fits decides. Names that several providers serve (llama,
  * qwen, ...) are nobody's family: such a model needs spec.model.provider. */
+#define BEARER                                                                                     \
+    {                                                                                              \
+        "authorization", "Bearer ", NULL                                                           \
+    }
+#define KEY_IN(header)                                                                             \
+    {                                                                                              \
+        header, "", NULL                                                                           \
+    }
+
 static const struct ak_provider providers[] = {
-    {"bedrock", "AWS_BEARER_TOKEN_BEDROCK", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
-     FAMILIES("anthropic.", "amazon.", "us.anthropic.", "eu.anthropic.", "apac.anthropic.",
-              "global.anthropic.")},
-    {"anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL",
-     FAMILIES("claude", "opus", "sonnet", "haiku")},
-    {"openai", "OPENAI_API_KEY", "OPENAI_BASE_URL",
-     FAMILIES("gpt-", "chatgpt-", "codex-", "o1", "o3", "o4")},
-    {"google", "GEMINI_API_KEY", NULL, FAMILIES("gemini")},
-    {"vertex", "GOOGLE_API_KEY", NULL, FAMILIES()},
-    {"azure-openai", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", FAMILIES()},
-    {"ollama", "OLLAMA_API_KEY", "OLLAMA_HOST", FAMILIES()},
-    {"vllm", "VLLM_API_KEY", NULL, FAMILIES()},
-    {"mistral", "MISTRAL_API_KEY", NULL, FAMILIES("mistral", "codestral", "devstral")},
-    {"deepseek", "DEEPSEEK_API_KEY", NULL, FAMILIES("deepseek")},
-    {"xai", "XAI_API_KEY", NULL, FAMILIES("grok")},
-    {"openrouter", "OPENROUTER_API_KEY", NULL, FAMILIES()},
+    {.name = "bedrock",
+     .token_variable = "AWS_BEARER_TOKEN_BEDROCK",
+     .base_url_variable = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+     .families = FAMILIES("anthropic.", "amazon.", "us.anthropic.", "eu.anthropic.",
+                          "apac.anthropic.", "global.anthropic."),
+     .credential = BEARER},
+    {.name = "anthropic",
+     .token_variable = "ANTHROPIC_API_KEY",
+     .base_url_variable = "ANTHROPIC_BASE_URL",
+     .families = FAMILIES("claude", "opus", "sonnet", "haiku"),
+     .base_url = "https://api.anthropic.com",
+     .credential = KEY_IN("x-api-key"),
+     .dialect = AK_DIALECT_ANTHROPIC},
+    {.name = "openai",
+     .token_variable = "OPENAI_API_KEY",
+     .base_url_variable = "OPENAI_BASE_URL",
+     .families = FAMILIES("gpt-", "chatgpt-", "codex-", "o1", "o3", "o4"),
+     .base_url = "https://api.openai.com/v1",
+     .credential = BEARER},
+    {.name = "google",
+     .token_variable = "GEMINI_API_KEY",
+     .families = FAMILIES("gemini"),
+     .base_url = "https://generativelanguage.googleapis.com",
+     .credential = KEY_IN("x-goog-api-key"),
+     .dialect = AK_DIALECT_GOOGLE},
+    {.name = "vertex",
+     .token_variable = "GOOGLE_API_KEY",
+     .families = FAMILIES(),
+     .base_url = "https://aiplatform.googleapis.com",
+     .credential = KEY_IN("x-goog-api-key"),
+     .dialect = AK_DIALECT_GOOGLE},
+    {.name = "azure-openai",
+     .token_variable = "AZURE_OPENAI_API_KEY",
+     .base_url_variable = "AZURE_OPENAI_ENDPOINT",
+     .families = FAMILIES(),
+     .credential = KEY_IN("api-key")},
+    {.name = "ollama",
+     .token_variable = "OLLAMA_API_KEY",
+     .base_url_variable = "OLLAMA_HOST",
+     .families = FAMILIES(),
+     .credential = BEARER},
+    {.name = "vllm",
+     .token_variable = "VLLM_API_KEY",
+     .families = FAMILIES(),
+     .credential = BEARER},
+    {.name = "mistral",
+     .token_variable = "MISTRAL_API_KEY",
+     .families = FAMILIES("mistral", "codestral", "devstral"),
+     .base_url = "https://api.mistral.ai/v1",
+     .credential = BEARER},
+    {.name = "deepseek",
+     .token_variable = "DEEPSEEK_API_KEY",
+     .families = FAMILIES("deepseek"),
+     .base_url = "https://api.deepseek.com/v1",
+     .credential = BEARER},
+    {.name = "xai",
+     .token_variable = "XAI_API_KEY",
+     .families = FAMILIES("grok"),
+     .base_url = "https://api.x.ai/v1",
+     .credential = BEARER},
+    {.name = "openrouter",
+     .token_variable = "OPENROUTER_API_KEY",
+     .families = FAMILIES(),
+     .base_url = "https://openrouter.ai/api/v1",
+     .credential = BEARER},
 };
+
+/* Keys that a subscription gives out are bearer tokens, and taken with this beta only. */
+#define ANTHROPIC_OAUTH_KEY "sk-ant-oat"
+static const struct ak_credential anthropic_oauth = {"authorization", "Bearer ",
+                                                     "oauth-2025-04-20"};
+static const struct ak_credential plain_bearer = BEARER;
 
 static const struct ak_pair claude_quiet[] = {
     {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"}, {"DISABLE_AUTOUPDATER", "1"}, {NULL, NULL}};
@@ -54,20 +118,23 @@ static const struct ak_runtime runtimes[] = {
      .model_variable = "ANTHROPIC_MODEL",
      .base_url_variable = "ANTHROPIC_BASE_URL",
      .quiet = claude_quiet,
-     .read_only_root = true},
+     .read_only_root = true,
+     .format = AK_OUTPUT_CLAUDE},
     /* codex sends no Authorization for OPENAI_API_KEY alone, and takes model and base URL as arguments. */
     {.name = "Codex",
      .image = "agentkube-runtime-codex",
      .command = "codex",
      .provider = "openai",
      .token_variable = "CODEX_API_KEY",
-     .read_only_root = true},
+     .read_only_root = true,
+     .format = AK_OUTPUT_CODEX},
     /* opencode takes the model as "provider/name", the base URL from its configuration. */
     {.name = "OpenCode",
      .image = "agentkube-runtime-opencode",
      .command = "opencode",
      .quiet = opencode_quiet,
-     .read_only_root = true},
+     .read_only_root = true,
+     .format = AK_OUTPUT_OPENCODE},
     {.name = "Aider",
      .image = "agentkube-runtime-aider",
      .command = "aider",
@@ -79,7 +146,8 @@ static const struct ak_runtime runtimes[] = {
      .image = "agentkube-runtime-cline",
      .command = "cline",
      .quiet = cline_quiet,
-     .read_only_root = true},
+     .read_only_root = true,
+     .format = AK_OUTPUT_CLINE},
     {.name = "Goose",
      .image = "agentkube-runtime-goose",
      .command = "goose",
@@ -92,7 +160,9 @@ static const struct ak_runtime runtimes[] = {
      .command = "cursor-agent",
      .provider = "cursor",
      .token_variable = "CURSOR_API_KEY",
-     .read_only_root = true},
+     .read_only_root = true,
+     .keeper_unaware = true,
+     .format = AK_OUTPUT_CLAUDE},
     /* Nobody knows where somebody's own image writes. */
     {.name = "Custom", .token_variable = "AGENT_TOKEN"},
 };
@@ -117,6 +187,18 @@ const struct ak_provider *ak_provider_find(const char *name)
         if (ak_streq(providers[i].name, name))
             return &providers[i];
     return NULL;
+}
+
+const struct ak_credential *ak_provider_credential(const struct ak_provider *provider,
+                                                   const char *key, size_t len)
+{
+    size_t oauth = strlen(ANTHROPIC_OAUTH_KEY);
+    if (!provider)
+        return &plain_bearer;
+    if (provider->dialect == AK_DIALECT_ANTHROPIC && len >= oauth &&
+        strncmp(key, ANTHROPIC_OAUTH_KEY, oauth) == 0)
+        return &anthropic_oauth;
+    return &provider->credential;
 }
 
 static bool in_family(const struct ak_provider *provider, const char *model)
