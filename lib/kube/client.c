@@ -188,24 +188,45 @@ void ak_client_each_count(struct ak_client *self,
     }
 }
 
+#define MAX_LINES (AK__CONFIG_MAX_HEADERS + AK_CALL_MAX_HEADERS + 2)
+
+static int collect_headers(const struct ak_client *self, const struct ak_call *call,
+                           const char *lines[static MAX_LINES], struct ak_error **reterr)
+{
+    size_t n = 0;
+
+    ak__kube_config_headers(self->config, lines);
+    while (lines[n])
+        n++;
+    for (size_t i = 0; call->headers && call->headers[i]; i++) {
+        if (i == AK_CALL_MAX_HEADERS)
+            return ak_error_set(reterr, -EINVAL, "a request has at most %d headers of its own",
+                                AK_CALL_MAX_HEADERS);
+        lines[n++] = call->headers[i];
+    }
+    lines[n] = NULL;
+    return 0;
+}
+
 /* One try. *ret_generation is that of the credential that was used. */
 static int try_once(struct ak_client *self, const struct ak_call *call, uint64_t refused,
                     struct ak_http_reply *reply, uint64_t *ret_generation, struct ak_error **reterr)
 {
-    const char *headers[AK__CONFIG_MAX_HEADERS + 2];
+    const char *headers[MAX_LINES];
     AK_AUTO_PTR(ak_secret) token = NULL;
     const struct ak_cancel *cancel = call->cancel ? call->cancel : self->cancel;
     struct transport *t = NULL;
     uint64_t tls_generation;
     int r;
 
-    r = ak__identity_get(&self->config->identity, AK__IDENTITY_FRESH, refused, cancel, &token,
-                         ret_generation, &tls_generation, reterr);
+    r = collect_headers(self, call, headers, reterr);
+    if (r >= 0)
+        r = ak__identity_get(&self->config->identity, AK__IDENTITY_FRESH, refused, cancel, &token,
+                             ret_generation, &tls_generation, reterr);
     if (r >= 0)
         r = transport_get(self, tls_generation, &t, reterr);
     if (r < 0)
         return r;
-    ak__kube_config_headers(self->config, headers);
     struct ak_http_request req = {
         .method = call->method,
         .path = call->path,
@@ -273,6 +294,7 @@ struct stream {
     struct transport *transport;
     const struct ak_http_stream_ops *ops;
     void *user;
+    char method[8]; /* for the counter */
     uint64_t generation;
     int status;
     ak_msec retry_after;
@@ -330,7 +352,7 @@ static int on_begin(int status, ak_msec retry_after, void *user)
 
     s->status = status;
     s->retry_after = retry_after;
-    count(s->client, "GET", status);
+    count(s->client, s->method, status);
     if (is_refused(s) || !s->ops->begin)
         return 0;
     return s->ops->begin(status, retry_after, s->user);
@@ -358,7 +380,7 @@ static void on_end(int code, const struct ak_error *err, void *user)
         if (s->status == 401)
             start_renewal(s->client, s->generation);
     } else if (!s->status && code != AK_E_CANCELLED) {
-        count(s->client, "GET", 0);
+        count(s->client, s->method, 0);
     }
     transport_put(s->client, s->transport);
     s->ops->end(code, err, s->user);
@@ -368,15 +390,26 @@ static void on_end(int code, const struct ak_error *err, void *user)
 
 static const struct ak_http_stream_ops stream_ops = {on_begin, on_data, on_end};
 
-static int start_stream(struct stream *s, struct ak_loop *loop, const struct ak_http_request *req,
+static int start_stream(struct stream *s, struct ak_loop *loop, const struct ak_call *call,
                         struct ak_http_stream **ret, struct ak_error **reterr)
 {
-    struct ak_http_request with_headers = *req;
-    const char *headers[AK__CONFIG_MAX_HEADERS + 2];
+    const char *headers[MAX_LINES];
+    struct ak_http_request req = {
+        .method = call->method,
+        .path = call->path,
+        .content_type = call->body && !call->content_type ? "application/json" : call->content_type,
+        .accept = call->accept ? call->accept : "application/json",
+        .body = call->body,
+        .body_len = call->body_len,
+        .headers = headers,
+        .timeout = call->timeout,
+    };
     AK_AUTO_PTR(ak_secret) token = NULL;
     uint64_t tls_generation;
-    int r;
 
+    int r = collect_headers(s->client, call, headers, reterr);
+    if (r < 0)
+        return r;
     r = ak__identity_get(&s->client->config->identity, AK__IDENTITY_LAST, 0, NULL, &token,
                          &s->generation, &tls_generation, reterr);
     if (r == AK_E_UNAUTHORIZED)
@@ -385,25 +418,17 @@ static int start_stream(struct stream *s, struct ak_loop *loop, const struct ak_
         r = transport_get(s->client, tls_generation, &s->transport, reterr);
     if (r < 0)
         return r;
-    ak__kube_config_headers(s->client->config, headers);
-    with_headers.headers = headers;
-    with_headers.bearer = token;
-    r = ak_http_stream_start(s->transport->http, loop, &with_headers, &stream_ops, s, ret, reterr);
+    req.bearer = token;
+    r = ak_http_stream_start(s->transport->http, loop, &req, &stream_ops, s, ret, reterr);
     if (r < 0)
         transport_put(s->client, s->transport);
     return r;
 }
 
-int ak_client_stream(struct ak_client *self, struct ak_loop *loop, const char *path,
-                     const char *accept, ak_msec idle_timeout, const struct ak_http_stream_ops *ops,
-                     void *user, struct ak_http_stream **ret, struct ak_error **reterr)
+int ak_client_stream_call(struct ak_client *self, struct ak_loop *loop, const struct ak_call *call,
+                          const struct ak_http_stream_ops *ops, void *user,
+                          struct ak_http_stream **ret, struct ak_error **reterr)
 {
-    struct ak_http_request req = {
-        .method = "GET",
-        .path = path,
-        .accept = accept ? accept : "application/json",
-        .timeout = idle_timeout,
-    };
     struct stream *s;
     int r;
 
@@ -416,11 +441,25 @@ int ak_client_stream(struct ak_client *self, struct ak_loop *loop, const char *p
     s->ops = ops;
     s->user = user;
     s->error_body.max = MAX_ERROR_BODY;
+    memcpy(s->method, call->method, strnlen(call->method, sizeof(s->method) - 1));
     reap_transports(self);
-    r = start_stream(s, loop, &req, ret, reterr);
+    r = start_stream(s, loop, call, ret, reterr);
     if (r < 0)
         ak_free(s);
     return r;
+}
+
+int ak_client_stream(struct ak_client *self, struct ak_loop *loop, const char *path,
+                     const char *accept, ak_msec idle_timeout, const struct ak_http_stream_ops *ops,
+                     void *user, struct ak_http_stream **ret, struct ak_error **reterr)
+{
+    const struct ak_call call = {
+        .method = "GET",
+        .path = path,
+        .accept = accept,
+        .timeout = idle_timeout,
+    };
+    return ak_client_stream_call(self, loop, &call, ops, user, ret, reterr);
 }
 
 /* --- verbs --- */

@@ -530,6 +530,15 @@ bool ak_kube_config_uses_client_cert(const struct ak_kube_config *self)
     return self->identity.now.cert_pem || self->identity.cert_path;
 }
 
+int ak_kube_config_token(struct ak_kube_config *self, const struct ak_cancel *cancel,
+                         struct ak_secret **ret, struct ak_error **reterr)
+{
+    uint64_t generation, tls_generation;
+
+    return ak__identity_get(&self->identity, AK__IDENTITY_FRESH, 0, cancel, ret, &generation,
+                            &tls_generation, reterr);
+}
+
 int ak__kube_config_http(struct ak_kube_config *self, struct ak_http_client **ret,
                          uint64_t *ret_tls_generation, struct ak_error **reterr)
 {

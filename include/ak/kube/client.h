@@ -32,6 +32,7 @@ AK_DEFINE_AUTO_PTR(ak_client, ak_client_free)
 /* Requests of this client stop when `cancel` is set (borrowed for the client's life; NULL: never). */
 AK_PUBLIC void ak_client_set_cancel(struct ak_client *self, const struct ak_cancel *cancel);
 
+#define AK_CALL_MAX_HEADERS 8
 struct ak_call {
     const char *method;       /* "GET", "POST", "PUT", "PATCH", "DELETE" */
     const char *path;         /* escaped, query included */
@@ -42,6 +43,8 @@ struct ak_call {
     ak_msec timeout; /* 0: 30 s */
     const struct ak_cancel
         *cancel; /* instead of the client's: for what is still sent while stopping */
+    /* More "Name: value" lines, NULL-terminated, at most AK_CALL_MAX_HEADERS; NULL: none. */
+    const char *const *headers;
 };
 /* Thread: any (blocking). *ret_tree may be NULL if the answer does not matter; both forms give the
  * HTTP status through negative codes only. */
@@ -91,6 +94,14 @@ AK_PUBLIC AK_MUST_USE int ak_client_stream(struct ak_client *self, struct ak_loo
                                            ak_msec idle_timeout,
                                            const struct ak_http_stream_ops *ops, void *user,
                                            struct ak_http_stream **ret, struct ak_error **reterr);
+
+/* The same with more to say about the request: method, path, accept, headers, body; `timeout` is the
+ * silence between two bytes. */
+AK_PUBLIC AK_MUST_USE int ak_client_stream_call(struct ak_client *self, struct ak_loop *loop,
+                                                const struct ak_call *call,
+                                                const struct ak_http_stream_ops *ops, void *user,
+                                                struct ak_http_stream **ret,
+                                                struct ak_error **reterr);
 
 /* rest_client_requests_total, by "code method", for /metrics. Calls fn for each. Status 0 is what
  * client-go labels code="<error>": no answer came. */

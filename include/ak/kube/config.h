@@ -48,4 +48,12 @@ AK_PUBLIC const char *ak_kube_config_namespace(
 AK_PUBLIC const char *ak_kube_config_context(const struct ak_kube_config *self); /* "" in-cluster */
 AK_PUBLIC bool ak_kube_config_uses_client_cert(const struct ak_kube_config *self);
 
+/* The bearer token that requests carry now, renewed if that is due: for programs that have to show it to
+ * somebody behind the apiserver. *ret is NULL if there is none (client certificate, basic auth); else the
+ * caller frees it. Blocks while a plug-in runs; cancel may be NULL. Thread: any. */
+struct ak_cancel;
+AK_PUBLIC AK_MUST_USE int ak_kube_config_token(struct ak_kube_config *self,
+                                               const struct ak_cancel *cancel,
+                                               struct ak_secret **ret, struct ak_error **reterr);
+
 #endif

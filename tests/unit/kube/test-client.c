@@ -73,6 +73,17 @@ static void serve(struct ak_http_exchange *ex, void *user)
 #define STATUS(reason, message, more)                                                              \
     "{\"kind\":\"Status\",\"reason\":\"" reason "\",\"message\":\"" message "\"" more "}"
 
+/* Says what it was asked with. */
+static void echo(struct ak_http_exchange *ex, void *user)
+{
+    const char *own = ak_http_header(ex, "x-own"), *bearer = ak_http_header(ex, "authorization");
+    char text[256];
+
+    (void)user;
+    (void)snprintf(text, sizeof(text), "{\"saw\":\"%s %s %s %s\"}", ak_http_method(ex),
+                   own ? own : "-", bearer ? bearer : "-", ak_http_body(ex, NULL));
+    answer(ex, 200, text);
+}
 static void missing(struct ak_http_exchange *ex, void *user)
 {
     (void)user;
@@ -106,6 +117,7 @@ static const struct ak_http_route routes[] = {
     {NULL, "/throttled", throttled},
     {NULL, "/page", proxy_page},
     {NULL, "/notjson", not_json},
+    {NULL, "/echo", echo},
     {NULL, "/*", serve},
     {0},
 };
@@ -349,6 +361,54 @@ static void streams_bring_data_or_the_servers_reason(void **state)
     scene_end(&s);
 }
 
+static void a_request_carries_headers_of_its_own_streamed_or_not(void **state)
+{
+    static const char *const lines[] = {"X-Own: mine", NULL};
+    static const char *const many[] = {"A: 1", "B: 1", "C: 1", "D: 1", "E: 1",
+                                       "F: 1", "G: 1", "H: 1", "I: 1", NULL};
+    struct ak_call call = {
+        .method = "POST", .path = "/echo", .headers = lines, .body = "B", .body_len = 1};
+    struct ak_http_stream *stream = NULL;
+    AK_AUTO_JSON *tree = NULL;
+    struct ak_loop *loop = NULL;
+    struct scene s;
+    struct reader r;
+
+    (void)state;
+    scene_start(&s, "{token: t}");
+    assert_int_equal(ak_client_call(s.client, &call, &tree, NULL), 0);
+    assert_string_equal(ak_json_text(tree, "saw", NULL), "POST mine Bearer t B");
+    assert_int_equal(ak_loop_new(&loop, NULL), 0);
+    r = (struct reader){.loop = loop};
+    call.timeout = AK_SECONDS(20);
+    assert_int_equal(ak_client_stream_call(s.client, loop, &call, &ops, &r, &stream, NULL), 0);
+    assert_int_equal(ak_loop_run(loop, NULL), 0);
+    assert_string_equal(r.data, "{\"saw\":\"POST mine Bearer t B\"}");
+    call.headers = many;
+    assert_int_equal(ak_client_call(s.client, &call, NULL, NULL), -EINVAL);
+    assert_int_equal(ak_client_stream_call(s.client, loop, &call, &ops, &r, &stream, NULL),
+                     -EINVAL);
+    scene_end(&s);
+    (void)ak_loop_free(loop);
+}
+
+static void the_token_of_a_kubeconfig_is_shown_to_who_asks(void **state)
+{
+    AK_AUTO_PTR(ak_secret) token = NULL;
+    AK_AUTO_PTR(ak_secret) none = NULL;
+    struct scene s;
+
+    (void)state;
+    scene_start(&s, "{tokenFile: token}");
+    assert_int_equal(ak_kube_config_token(s.config, NULL, &token, NULL), 0);
+    assert_string_equal(ak_secret_peek(token, NULL), "old");
+    scene_end(&s);
+    scene_start(&s, "{username: u, password: p}");
+    assert_int_equal(ak_kube_config_token(s.config, NULL, &none, NULL), 0);
+    assert_null(none);
+    scene_end(&s);
+}
+
 static void a_refused_stream_renews_the_credential_in_the_background(void **state)
 {
     struct scene s;
@@ -463,6 +523,8 @@ int main(void)
         cmocka_unit_test(a_refused_credential_is_read_again_once),
         cmocka_unit_test(a_cancelled_client_sends_nothing_but_what_insists),
         cmocka_unit_test(streams_bring_data_or_the_servers_reason),
+        cmocka_unit_test(a_request_carries_headers_of_its_own_streamed_or_not),
+        cmocka_unit_test(the_token_of_a_kubeconfig_is_shown_to_who_asks),
         cmocka_unit_test(a_refused_stream_renews_the_credential_in_the_background),
         cmocka_unit_test(an_event_says_what_happened_to_which_object),
         cmocka_unit_test(repeats_are_counted_similar_ones_combined_and_floods_dropped),
