@@ -29,6 +29,11 @@ struct ak_http_target {
     const char *tls_server_name; /* NULL: the host of base_url */
     bool insecure_skip_verify;
     const char *
+        pinned_public_key; /* "sha256//BASE64" of the key (SubjectPublicKeyInfo) that the server must have;
+                                    * nothing else about its certificate is then checked. NULL: none */
+    const char *
+        unix_path; /* connect to this socket; base_url then only gives prefix and Host. NULL: none */
+    const char *
         proxy_url; /* http://, https://, socks5://; NULL: none (HTTPS_PROXY is the caller's business) */
     const char *no_proxy; /* comma separated; NULL: none */
     const char *user_agent;
@@ -66,7 +71,8 @@ AK_PUBLIC AK_MUST_USE int ak_http_client_new(const struct ak_http_target *target
                                              struct ak_http_client **ret, struct ak_error **reterr);
 AK_DEFINE_AUTO_PTR(ak_http_client, ak_http_client_free)
 /* Blocks. Any HTTP status is success here; negative means no answer: AK_E_PROTOCOL (connection or TLS
- * trouble, in words), -ETIMEDOUT, AK_E_CANCELLED, AK_E_TOO_LARGE. Thread: any. */
+ * trouble, in words), -EKEYREJECTED (another key than the pinned one), -ETIMEDOUT, AK_E_CANCELLED,
+ * AK_E_TOO_LARGE. Thread: any. */
 AK_PUBLIC AK_MUST_USE int ak_http_do(struct ak_http_client *self, const struct ak_http_request *req,
                                      struct ak_http_reply *reply, struct ak_error **reterr);
 
@@ -79,6 +85,8 @@ struct ak_http_stream_ops {
     int (*data)(const char *data, size_t len, void *user);
     void (*end)(int code, const struct ak_error *err,
                 void *user); /* 0: the server ended it properly */
+    /* Each header line of the answer, in order, before begin; may be NULL. Return negative to give up. */
+    int (*header)(const char *name, const char *value, void *user);
 };
 struct ak_http_stream;
 /* Thread: loop, or before it runs. Copies what `req` points to. */
@@ -88,5 +96,12 @@ AK_PUBLIC AK_MUST_USE int ak_http_stream_start(struct ak_http_client *client, st
                                                struct ak_http_stream **ret,
                                                struct ak_error **reterr);
 AK_PUBLIC void ak_http_stream_stop(struct ak_http_stream *self); /* Thread: loop */
+/* Back-pressure. Between pause and resume the server is not read from, its silence is not counted, and data is
+ * not called (inside a callback: after its return). resume never calls data itself: the loop does, later.
+ * Both may be called at any time, also inside callbacks. Thread: loop. */
+AK_PUBLIC void ak_http_stream_pause(struct ak_http_stream *self);
+AK_PUBLIC void ak_http_stream_resume(struct ak_http_stream *self);
+/* Another limit for the silence between two bytes, counted anew from now. Thread: loop. */
+AK_PUBLIC void ak_http_stream_set_timeout(struct ak_http_stream *self, ak_msec silence);
 
 #endif
