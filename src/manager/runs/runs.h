@@ -97,6 +97,13 @@ struct ak_result_hint {
 AK_MUST_USE int ak_runs_advance(struct ak_runs *self, const struct ak_object *agent,
                                 const struct ak_object *pod, struct ak_result_hint *ret,
                                 struct ak_error **reterr);
+/*
+ * To be asked right before a pod is deleted for a reason that can wait (it is built from something older, it
+ * is to be suspended). true: no run is in it, and from now on none is given to it. false: one is; leave it alone.
+ * ak_runs_advance() with this very pod takes it back, so pass NULL there once it is deleted. Never blocks.
+ */
+AK_MUST_USE bool ak_runs_release_pod(struct ak_runs *self, const struct ak_object *agent,
+                                     const struct ak_object *pod);
 /* Asks the agentlet, before a suspend. Blocks. Sessions: processes in the container that did not come from us (kubectl exec).
  * *ret_last_activity: wall; when one last ended, or a run; 0: never. */
 AK_MUST_USE int ak_runs_sessions(struct ak_runs *self, const struct ak_object *agent,
