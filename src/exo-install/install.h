@@ -18,7 +18,7 @@
 #include <ak/kube/client.h>
 
 #include "exo-install/options.h"
-#include "exo-install/screen.h"
+#include "terminal/screen.h"
 
 #define AK_INSTALL_NAMESPACE "agentkube-system"
 #define AK_INSTALL_NAME "agentkube-manager"

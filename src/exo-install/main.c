@@ -46,7 +46,7 @@ static int run(const struct ak_install_options *options)
     struct ak_install self = {.options = options, .deadline = ak_now() + options->timeout};
     AK_AUTO_PTR(ak_error) err = NULL;
 
-    ak_screen_init(&self.screen);
+    ak_screen_init(&self.screen, options->environ_, /* plain= */ false);
     int r = verbs[options->verb](&self, &err);
     if (r < 0)
         ak_screen_complain(&self.screen, "exo-install: %s",

@@ -14,8 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AK_INSTALL_MAX_LIST                                                                        \
-    64 /* times that --set, --values, --pull-secret, --images may be given */
+#include "terminal/flags.h"
 
 enum ak_verb {
     AK_VERB_CRDS,
@@ -29,11 +28,6 @@ enum ak_verb {
     AK_VERB_MAX
 };
 enum ak_output { AK_OUTPUT_TEXT, AK_OUTPUT_YAML, AK_OUTPUT_JSON };
-
-struct ak_install_list {
-    const char *items[AK_INSTALL_MAX_LIST];
-    size_t len;
-};
 
 /* Texts point into argv, the environment or the arena; NULL: not given. */
 struct ak_install_options {
@@ -50,7 +44,7 @@ struct ak_install_options {
     const char *base_url, *token_file, *image, *image_registry, *offline, *file;
     const char *webhook;  /* "true", "false" */
     const char *replicas; /* a number; the chart's schema knows its limits */
-    struct ak_install_list sets, values, pull_secrets, images;
+    struct ak_flag_list sets, values, pull_secrets, images;
 
     const char *home, *service_host, *service_port, *https_proxy, *no_proxy;
     const char *const *environ_;

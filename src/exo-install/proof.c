@@ -6,7 +6,7 @@
 #include <ak/base/text.h>
 
 #include "exo-install/diagnose.h"
-#include "exo-install/words.h"
+#include "terminal/words.h"
 
 #define WORDS 4096
 

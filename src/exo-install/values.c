@@ -306,7 +306,7 @@ static int put_image(struct ak_values *self, const char *image, struct ak_error 
     return r < 0 || !colon ? r : put_text(self, "image", "manager", "tag", colon + 1, reterr);
 }
 
-static int put_pull_secrets(struct ak_values *self, const struct ak_install_list *names,
+static int put_pull_secrets(struct ak_values *self, const struct ak_flag_list *names,
                             struct ak_error **reterr)
 {
     AK_AUTO_JSON *tree = json_pack("{s{s[]}}", "image", "pullSecrets");

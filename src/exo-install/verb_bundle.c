@@ -142,7 +142,7 @@ static int add_index(struct bundle *self, const json_t *digests, struct ak_error
 
 static int write_bundle(struct bundle *self, struct ak_error **reterr)
 {
-    const struct ak_install_list *folders = &self->install->options->images;
+    const struct ak_flag_list *folders = &self->install->options->images;
     AK_AUTO_JSON *digests = json_object();
 
     if (!digests || !self->archives)

@@ -13,7 +13,7 @@
 #include "exo-install/proof.h"
 #include "exo-install/record.h"
 #include "exo-install/render.h"
-#include "exo-install/words.h"
+#include "terminal/words.h"
 
 #define WORDS 2048
 

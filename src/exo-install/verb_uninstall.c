@@ -16,7 +16,7 @@
 #include "exo-install/preflight.h"
 #include "exo-install/record.h"
 #include "exo-install/render.h"
-#include "exo-install/words.h"
+#include "terminal/words.h"
 
 #define LABEL_GATED "agentkube.io/gated"
 

@@ -98,20 +98,20 @@ static void test_what_is_wrong_is_named(void **state)
 
 static void test_a_flag_may_be_repeated_up_to_a_limit(void **state)
 {
-    const char *argv[2 * AK_INSTALL_MAX_LIST + 6] = {"x", "operator"};
+    const char *argv[2 * AK_FLAG_LIST_MAX + 6] = {"x", "operator"};
     AK_AUTO(ak_arena) arena = {0};
     struct ak_install_options o;
     (void)state;
-    for (size_t i = 0; i <= AK_INSTALL_MAX_LIST; i++) {
+    for (size_t i = 0; i <= AK_FLAG_LIST_MAX; i++) {
         argv[2 + 2 * i] = "--set";
         argv[3 + 2 * i] = "a=b";
     }
     ak_arena_init(&arena, 256, 0);
     assert_int_equal(
-        ak_install_options_parse(&o, 2 + 2 * AK_INSTALL_MAX_LIST, argv, NULL, &arena, NULL), 0);
-    assert_int_equal(o.sets.len, AK_INSTALL_MAX_LIST);
+        ak_install_options_parse(&o, 2 + 2 * AK_FLAG_LIST_MAX, argv, NULL, &arena, NULL), 0);
+    assert_int_equal(o.sets.len, AK_FLAG_LIST_MAX);
     assert_int_equal(
-        ak_install_options_parse(&o, 4 + 2 * AK_INSTALL_MAX_LIST, argv, NULL, &arena, NULL),
+        ak_install_options_parse(&o, 4 + 2 * AK_FLAG_LIST_MAX, argv, NULL, &arena, NULL),
         -EINVAL);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "exo-install/words.h"
+#include "terminal/words.h"
 
 void ak_words_vadd(struct ak_buf *out, const char *fmt, va_list ap)
 {

@@ -1,16 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "exo-install/screen.h"
+#include "terminal/screen.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <ak/base/text.h>
+
+#include "terminal/flags.h"
+
 #define CLEAR_LINE "\r\033[K"
 
-void ak_screen_init(struct ak_screen *self)
+void ak_screen_init(struct ak_screen *self, const char *const *environ_, bool plain)
 {
-    *self = (struct ak_screen){.terminal = isatty(STDOUT_FILENO) == 1};
+    const char *term = ak_flags_variable(environ_, "TERM");
+    bool color = !plain && !ak_flags_variable(environ_, "NO_COLOR") && !ak_streq(term, "dumb");
+
+    *self = (struct ak_screen){
+        .terminal = isatty(STDOUT_FILENO) == 1,
+        .err_terminal = isatty(STDERR_FILENO) == 1,
+    };
+    self->color = color && self->terminal;
+    self->err_color = color && self->err_terminal;
+}
+
+const char *ak_screen_on(const struct ak_screen *self, bool err, enum ak_style style)
+{
+    static const char *const codes[AK_STYLE_MAX] = {
+        [AK_STYLE_BOLD] = "\033[1m",   [AK_STYLE_DIM] = "\033[2m",     [AK_STYLE_RED] = "\033[31m",
+        [AK_STYLE_GREEN] = "\033[32m", [AK_STYLE_YELLOW] = "\033[33m",
+    };
+    return (err ? self->err_color : self->color) ? codes[style] : "";
+}
+
+const char *ak_screen_off(const struct ak_screen *self, bool err)
+{
+    return (err ? self->err_color : self->color) ? "\033[0m" : "";
 }
 
 static void finish_waiting(struct ak_screen *self)
@@ -24,7 +50,9 @@ static void finish_waiting(struct ak_screen *self)
 void ak_screen_done(struct ak_screen *self, const char *what, const char *how)
 {
     finish_waiting(self);
-    (void)printf(self->terminal ? "\033[32m\xe2\x9c\x93\033[0m %s  %s\n" : "%s  %s\n", what, how);
+    (void)printf("%s%s%s%s%s  %s\n", ak_screen_on(self, false, AK_STYLE_GREEN),
+                 self->terminal ? "\xe2\x9c\x93" : "", ak_screen_off(self, false),
+                 self->terminal ? " " : "", what, how);
     (void)fflush(stdout);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text for people, in a buffer with a limit: what does not fit any more is left out, never an error. */
-#ifndef AK_EXO_INSTALL_WORDS_H
-#define AK_EXO_INSTALL_WORDS_H
+#ifndef AK_TERMINAL_WORDS_H
+#define AK_TERMINAL_WORDS_H
 
 #include <ak/base/buf.h>
 #include <ak/base/compiler.h>
