@@ -234,6 +234,7 @@ static const struct ak_field ak_agent_resolved_fields[] = {
     AK_FIELD(struct ak_agent_resolved, image_digest, "imageDigest", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_resolved, model, "model", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_resolved, provider, "provider", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_resolved, base_url, "baseURL", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_resolved, token_variable, "tokenVariable", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_resolved, token_secret, "tokenSecret", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_resolved, goal_source, "goalSource", AK_F_STRING, .flags = AK_FIELD_LENIENT),
@@ -272,6 +273,7 @@ static const struct ak_type ak_agent_run_record_type =
 static const struct ak_field ak_agent_status_fields[] = {
     AK_FIELD(struct ak_agent_status, phase, "phase", AK_F_ENUM, .flags = AK_FIELD_LENIENT, .enum_names = ak_agent_phase_names),
     AK_FIELD(struct ak_agent_status, ready, "ready", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_agent_status, capabilities, "capabilities", AK_F_STRING_LIST, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_status, pod_name, "podName", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_status, pod_uid, "podUID", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_agent_status, node_name, "nodeName", AK_F_STRING, .flags = AK_FIELD_LENIENT),

@@ -451,6 +451,8 @@ struct ak_agent_resolved {
     const char *model;
     /* Provider that serves the model. */
     const char *provider;
+    /* Where the pod's keeper sends model calls; empty when it has nowhere to send them. */
+    const char *base_url;
     /* Environment variable in which the runtime looks for its API key. */
     const char *token_variable;
     /* Name of the Secret that the API key comes from. */
@@ -516,8 +518,13 @@ struct ak_agent_run_record {
 struct ak_agent_status {
     /* The state in one word; the conditions say why. */
     enum ak_agent_phase phase;
-    /* Pods that are ready out of those wanted: `0/1` or `1/1`. */
+    /*
+     * Pods that are ready out of those wanted: `0/1` or `1/1`, and `0/0` while the Agent is
+     * suspended.
+     */
     const char *ready;
+    /* What runs of this runtime can do and report, in the words of docs/runtimes.md. */
+    struct ak_string_list capabilities;
     /* Name of the pod. */
     const char *pod_name;
     /* UID of the pod. */
