@@ -16,6 +16,7 @@
 #include <ak/base/text.h>
 #include <ak/base/thread.h>
 #include <ak/net/http_server.h>
+#include <ak/net/tls.h>
 
 #define LOG "webhook"
 #define DEFAULT_WORKERS 4
@@ -353,7 +354,7 @@ static void on_review(struct ak_http_exchange *ex, void *user)
 struct call {
     struct ak_webhook *webhook;
     void (*fn)(struct call *call);
-    SSL_CTX *tls;
+    struct ak_tls_context *tls;
     size_t left;
     int result;
     struct ak_error *err;
@@ -542,12 +543,16 @@ int ak_webhook_use_certs(struct ak_webhook *self, const struct ak_certs *certs,
                          struct ak_error **reterr)
 {
     struct call call = {.webhook = self, .fn = open_server};
-    int r = ak_certs_tls(certs, &call.tls, reterr);
+    SSL_CTX *ctx = NULL;
+    int r = ak_certs_tls(certs, &ctx, reterr);
 
+    if (r >= 0)
+        r = ak_tls_context_new_from(ctx, &call.tls, reterr);
+    SSL_CTX_free(ctx);
     if (r < 0)
         return r;
     r = call_on_loop(&call);
-    SSL_CTX_free(call.tls);
+    (void)ak_tls_context_unref(call.tls);
     if (r < 0)
         return ak_error_set(reterr, r, "cannot reach the loop");
     if (call.result < 0 && reterr)

@@ -14,6 +14,7 @@
 #define DEFAULT_CONNECT_TIMEOUT AK_SECONDS(10)
 #define DEFAULT_TIMEOUT AK_SECONDS(30)
 #define DEFAULT_MAX_REPLY (64u << 20)
+#define MAX_UNIX_PATH 107 /* sun_path without its NUL */
 
 /* An easy handle in a multi handle of its own: the multi keeps the connection, and can be waited on
  * together with a cancellation, which curl_easy_perform() cannot. */
@@ -173,6 +174,21 @@ static int set_server_name(struct ak_http_client *self, const char *name, struct
     return 0;
 }
 
+static int check_more(const struct ak_http_target *t, struct ak_error **reterr)
+{
+    if (t->pinned_public_key && !ak_has_prefix(t->pinned_public_key, "sha256//"))
+        return ak_error_set(reterr, -EINVAL, "pinned key \"%s\": must begin with sha256//",
+                            t->pinned_public_key);
+    if (t->pinned_public_key && !ak_has_prefix(t->base_url, "https:"))
+        return ak_error_set(reterr, -EINVAL, "\"%s\" has no key to be pinned: must be https://",
+                            t->base_url);
+    if (t->unix_path && (t->unix_path[0] != '/' || strlen(t->unix_path) > MAX_UNIX_PATH))
+        return ak_error_set(reterr, -EINVAL,
+                            "socket \"%s\": must be an absolute path of at most %d characters",
+                            t->unix_path, MAX_UNIX_PATH);
+    return 0;
+}
+
 static int check_base_url(const char *url, struct ak_error **reterr)
 {
     CURLU *u = curl_url();
@@ -207,11 +223,14 @@ static int copy_target(struct ak_http_client *self, const struct ak_http_target 
     self->base_url = ak_strndup(t->base_url, len);
     self->proxy_url = ak_strdup(t->proxy_url);
     self->no_proxy = ak_strdup(t->no_proxy);
+    self->pin = ak_strdup(t->pinned_public_key);
+    self->unix_path = ak_strdup(t->unix_path);
     self->user_agent = ak_strdup(t->user_agent ? t->user_agent : "agentkube/" AK_VERSION);
     if (!self->base_url || !self->user_agent || (t->proxy_url && !self->proxy_url) ||
-        (t->no_proxy && !self->no_proxy))
+        (t->no_proxy && !self->no_proxy) || (t->pinned_public_key && !self->pin) ||
+        (t->unix_path && !self->unix_path))
         return ak_error_oom(reterr);
-    self->insecure = t->insecure_skip_verify;
+    self->insecure = t->insecure_skip_verify || t->pinned_public_key;
     self->connect_timeout = t->connect_timeout ? t->connect_timeout : DEFAULT_CONNECT_TIMEOUT;
     self->max_reply = t->max_reply ? t->max_reply : DEFAULT_MAX_REPLY;
     if (t->tls_server_name && t->tls_server_name[0])
@@ -231,6 +250,8 @@ int ak_http_client_new(const struct ak_http_target *target, struct ak_http_clien
         return ak_error_set(reterr, -ENOMEM, "cannot set libcurl up: %s",
                             curl_easy_strerror(global_result));
     r = check_base_url(target->base_url, reterr);
+    if (r >= 0)
+        r = check_more(target, reterr);
     if (r < 0)
         return r;
     self = ak_new0(struct ak_http_client);
@@ -275,8 +296,9 @@ struct ak_http_client *ak_http_client_free(struct ak_http_client *self)
     ak__http_tls_done(&self->tls);
     if (self->proxy_url) /* may hold a password */
         ak_wipe(self->proxy_url, strlen(self->proxy_url));
-    char *texts[] = {self->base_url,  self->connect_to, self->host_header, self->request_url,
-                     self->proxy_url, self->no_proxy,   self->user_agent};
+    char *texts[] = {self->base_url,    self->connect_to, self->host_header,
+                     self->request_url, self->proxy_url,  self->no_proxy,
+                     self->user_agent,  self->pin,        self->unix_path};
     for (size_t i = 0; i < AK_ARRAY_LEN(texts); i++)
         ak_free(texts[i]);
     for (size_t i = 0; i < AK_ARRAY_LEN(self->share_locks); i++)

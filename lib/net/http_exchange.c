@@ -7,7 +7,6 @@
  */
 #include <arpa/inet.h>
 #include <event2/buffer.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,12 +15,12 @@
 #include <ak/base/alloc.h>
 #include <ak/base/text.h>
 
+#include "http_head.h"
 #include "http_server_internal.h"
 
 #define READ_AHEAD (64u << 10) /* bytes of a next request that are taken from the kernel */
 #define LINGER AK_SECONDS(2)
-#define MAX_WAITING (8u << 20) /* unsent bytes of one answer in chunks: a client too slow */
-#define MAX_REPLY_HEAD (16u << 10)
+#define MAX_REPLY_HEAD (80u << 10)
 
 enum conn_state {
     CONN_WAITING,
@@ -31,24 +30,40 @@ enum conn_state {
     CONN_GONE,
 };
 
+/* How the end of a streaming answer's body is told, RFC 9112 section 6.3. */
+enum framing {
+    FRAMING_CHUNKED,
+    FRAMING_LENGTH,
+    FRAMING_CLOSE, /* HTTP/1.0 */
+    FRAMING_NONE,  /* no body: HEAD, 204, 304 */
+};
+
 /* One outstanding at most, so it is a part of its connection. */
 struct ak_http_exchange {
     ak_loop_fn on_close;
     void *on_close_user;
-    bool begun; /* a streaming answer has begun */
-    bool chunked;
-    bool is_head; /* no body is sent */
+    ak_loop_fn on_drain;
+    void *on_drain_user;
+    size_t low_water;
+    enum framing framing; /* of a streaming answer */
+    uint64_t left;        /* bytes that Content-Length still promises */
+    bool is_head;         /* no body is sent */
 };
 
 struct ak__http_conn {
     struct ak_http_exchange ex;
     struct ak_http_server *server; /* NULL: it is gone */
     struct bufferevent *bev;       /* NULL in state GONE */
+    const struct ak__tls_ops *tls; /* NULL: plain */
+    char *peer_name;
+    struct ucred peer_process; /* pid -1: not a Unix socket */
     struct ak__http_parser parser;
     struct ak_timer *timer; /* of the whole request, and of lingering */
     enum conn_state state;
     bool in_process;
     bool close_after;
+    bool broken; /* of the answer something is missing */
+    bool reset_after;
     char peer[INET6_ADDRSTRLEN + 10];
     struct ak__http_conn *prev, *next;
 };
@@ -81,12 +96,8 @@ static void unlink_conn(struct ak__http_conn *conn)
 
 static void close_socket(struct ak__http_conn *conn)
 {
-    SSL *ssl = conn->bev ? bufferevent_openssl_get_ssl(conn->bev) : NULL;
-
-    if (ssl) { /* tells the peer, does not wait for its answer */
-        SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
-        (void)SSL_shutdown(ssl);
-    }
+    if (conn->bev && conn->tls)
+        conn->tls->goodbye(conn->bev);
     if (conn->bev)
         bufferevent_free(conn->bev);
     conn->bev = NULL;
@@ -98,6 +109,7 @@ static void conn_free(struct ak__http_conn *conn)
     close_socket(conn);
     (void)ak_timer_free(conn->timer);
     ak__http_parser_done(&conn->parser);
+    ak_free(conn->peer_name);
     ak_free(conn);
 }
 
@@ -120,6 +132,8 @@ static void conn_lost(struct ak__http_conn *conn)
     unlink_conn(conn);
     close_socket(conn);
     conn->state = CONN_GONE;
+    if (conn->ex.on_drain)
+        ak_timer_set(conn->timer, 0);
 }
 
 void ak__http_conn_abandon(struct ak__http_conn *conn)
@@ -152,77 +166,22 @@ static void wait_for_request(struct ak__http_conn *conn)
 
 /* --- answers --- */
 
-static const struct {
-    int status;
-    const char *text;
-} status_texts[] = {
-    {200, "OK"},
-    {201, "Created"},
-    {202, "Accepted"},
-    {204, "No Content"},
-    {304, "Not Modified"},
-    {400, "Bad Request"},
-    {401, "Unauthorized"},
-    {403, "Forbidden"},
-    {404, "Not Found"},
-    {405, "Method Not Allowed"},
-    {408, "Request Timeout"},
-    {409, "Conflict"},
-    {413, "Content Too Large"},
-    {415, "Unsupported Media Type"},
-    {417, "Expectation Failed"},
-    {422, "Unprocessable Content"},
-    {429, "Too Many Requests"},
-    {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"},
-    {501, "Not Implemented"},
-    {502, "Bad Gateway"},
-    {503, "Service Unavailable"},
-    {504, "Gateway Timeout"},
-    {505, "HTTP Version Not Supported"},
-};
-
-static const char *status_text(int status)
+static int write_head(struct ak__http_conn *conn, int status, const char *content_type,
+                      const char *framing, const char *const *extra)
 {
-    for (size_t i = 0; i < AK_ARRAY_LEN(status_texts); i++)
-        if (status_texts[i].status == status)
-            return status_texts[i].text;
-    return "Status";
-}
+    AK_AUTO(ak_buf) out = {.max = MAX_REPLY_HEAD};
+    const struct ak__http_head head = {
+        .status = status,
+        .content_type = content_type,
+        .framing = framing,
+        .extra = extra,
+        .connection = conn->close_after         ? "close"
+                      : conn->parser.minor == 0 ? "keep-alive"
+                                                : NULL,
+    };
+    int r = ak__http_build_head(&head, &out);
 
-/* RFC 9110 section 5.6.7, whatever the locale is. */
-static int add_date(struct ak_buf *out)
-{
-    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    time_t now = (time_t)(ak_wall_now() / 1000);
-    struct tm tm;
-
-    if (!gmtime_r(&now, &tm))
-        return 0;
-    return ak_buf_addf(out, "Date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n", days[tm.tm_wday],
-                       tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-                       tm.tm_sec);
-}
-
-/* `framing` is the line that says how the body ends. */
-static int build_head(const struct ak__http_conn *conn, int status, const char *content_type,
-                      const char *framing, const char *const *extra, struct ak_buf *out)
-{
-    int r = ak_buf_addf(out, "HTTP/1.1 %d %s\r\n", status, status_text(status));
-
-    if (r >= 0)
-        r = add_date(out);
-    if (r >= 0 && content_type)
-        r = ak_buf_addf(out, "Content-Type: %s\r\n", content_type);
-    for (; r >= 0 && extra && *extra; extra++)
-        r = strpbrk(*extra, "\r\n") ? -EINVAL : ak_buf_addf(out, "%s\r\n", *extra);
-    if (r >= 0 && conn->close_after)
-        r = ak_buf_adds(out, "Connection: close\r\n");
-    else if (r >= 0 && conn->parser.minor == 0)
-        r = ak_buf_adds(out, "Connection: keep-alive\r\n");
-    return r < 0 ? r : ak_buf_addf(out, "%s\r\n", framing);
+    return r < 0 ? r : bufferevent_write(conn->bev, out.data, out.len);
 }
 
 static void process(struct ak__http_conn *conn);
@@ -235,6 +194,7 @@ static void answered(struct ak__http_conn *conn)
         conn_free(conn);
         return;
     }
+    bufferevent_setwatermark(conn->bev, EV_WRITE, 0, 0);
     if (conn->close_after || (conn->server && conn->server->draining)) {
         conn->state = CONN_FLUSHING;
         ak_timer_set(conn->timer, conn->server ? conn->server->idle_timeout : LINGER);
@@ -259,7 +219,6 @@ void ak_http_reply_text(struct ak_http_exchange *ex, int status, const char *con
                         const char *body, size_t len, const char *const *extra)
 {
     struct ak__http_conn *conn = conn_of(ex);
-    AK_AUTO(ak_buf) head = {.max = MAX_REPLY_HEAD};
     bool no_body = status == 204 || status == 304;
     char framing[48] = "";
 
@@ -269,8 +228,7 @@ void ak_http_reply_text(struct ak_http_exchange *ex, int status, const char *con
     }
     if (!no_body)
         (void)snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n", len);
-    if (build_head(conn, status, content_type, framing, extra, &head) < 0 ||
-        bufferevent_write(conn->bev, head.data, head.len) < 0) {
+    if (write_head(conn, status, content_type, framing, extra) < 0) {
         give_up(conn);
         return;
     }
@@ -279,21 +237,46 @@ void ak_http_reply_text(struct ak_http_exchange *ex, int status, const char *con
     answered(conn);
 }
 
-void ak_http_reply_begin(struct ak_http_exchange *ex, int status, const char *content_type)
+/* The line that frames the body; the length, if there is one, is among the extra lines. */
+static const char *choose_framing(struct ak__http_conn *conn, int status, const char *const *extra)
+{
+    struct ak_http_exchange *ex = &conn->ex;
+    const char *length = ak__http_find_line(extra, "Content-Length");
+
+    ex->framing = FRAMING_CHUNKED;
+    if (ex->is_head || status == 204 || status == 304)
+        ex->framing = FRAMING_NONE;
+    else if (length && ak_parse_u64(length, &ex->left) >= 0)
+        ex->framing = FRAMING_LENGTH;
+    else if (conn->parser.minor == 0)
+        ex->framing = FRAMING_CLOSE;
+    if (ex->framing == FRAMING_CLOSE)
+        conn->close_after = true; /* the end of the connection is the end of the body */
+    /* What GET would have got: HEAD says the same (RFC 9110 section 9.3.2). */
+    if (ex->framing == FRAMING_CHUNKED ||
+        (ex->is_head && !length && status != 204 && status != 304 && conn->parser.minor > 0))
+        return "Transfer-Encoding: chunked\r\n";
+    return "";
+}
+
+void ak_http_reply_begin_with(struct ak_http_exchange *ex, int status, const char *content_type,
+                              const char *const *extra)
 {
     struct ak__http_conn *conn = conn_of(ex);
-    AK_AUTO(ak_buf) head = {.max = MAX_REPLY_HEAD};
+    const char *framing;
 
-    ex->begun = true;
     if (conn->state == CONN_GONE)
         return;
-    ex->chunked = conn->parser.minor > 0;
-    if (!ex->chunked)
-        conn->close_after = true; /* the end of the connection is the end of the body */
-    if (build_head(conn, status, content_type, ex->chunked ? "Transfer-Encoding: chunked\r\n" : "",
-                   NULL, &head) < 0 ||
-        bufferevent_write(conn->bev, head.data, head.len) < 0)
+    framing = choose_framing(conn, status, extra);
+    if (write_head(conn, status, content_type, framing, extra) < 0) {
+        conn->broken = true;
         conn->close_after = true;
+    }
+}
+
+void ak_http_reply_begin(struct ak_http_exchange *ex, int status, const char *content_type)
+{
+    ak_http_reply_begin_with(ex, status, content_type, NULL);
 }
 
 int64_t ak_http_reply_chunk(struct ak_http_exchange *ex, const char *data, size_t len)
@@ -305,13 +288,19 @@ int64_t ak_http_reply_chunk(struct ak_http_exchange *ex, const char *data, size_
     if (conn->state == CONN_GONE)
         return -EPIPE;
     out = bufferevent_get_output(conn->bev);
-    if (evbuffer_get_length(out) + len > MAX_WAITING)
+    if (conn->broken)
+        return -ENOMEM;
+    if (evbuffer_get_length(out) + len > conn->server->max_waiting)
         return -ENOBUFS;
-    if (len && !ex->is_head) { /* a chunk of no bytes would be the end */
-        r = ex->chunked ? evbuffer_add_printf(out, "%zx\r\n", len) : 0;
+    if (ex->framing == FRAMING_LENGTH && len > ex->left)
+        return -EMSGSIZE;
+    if (len && ex->framing != FRAMING_NONE) { /* a chunk of no bytes would be the end */
+        r = ex->framing == FRAMING_CHUNKED ? evbuffer_add_printf(out, "%zx\r\n", len) : 0;
         r = r < 0 ? r : evbuffer_add(out, data, len);
-        r = r < 0 || !ex->chunked ? r : evbuffer_add(out, "\r\n", 2);
+        r = r < 0 || ex->framing != FRAMING_CHUNKED ? r : evbuffer_add(out, "\r\n", 2);
+        ex->left -= ex->framing == FRAMING_LENGTH ? len : 0;
     }
+    conn->broken |= r < 0; /* half a chunk may be there */
     return r < 0 ? -ENOMEM : (int64_t)evbuffer_get_length(out);
 }
 
@@ -319,7 +308,11 @@ void ak_http_reply_end(struct ak_http_exchange *ex)
 {
     struct ak__http_conn *conn = conn_of(ex);
 
-    if (conn->state != CONN_GONE && ex->chunked && !ex->is_head &&
+    if (conn->broken || (conn->state != CONN_GONE && ex->framing == FRAMING_LENGTH && ex->left)) {
+        ak_http_reply_abort(ex);
+        return;
+    }
+    if (conn->state != CONN_GONE && ex->framing == FRAMING_CHUNKED &&
         bufferevent_write(conn->bev, "0\r\n\r\n", 5) < 0)
         conn->close_after = true;
     answered(conn);
@@ -328,10 +321,54 @@ void ak_http_reply_end(struct ak_http_exchange *ex)
 void ak_http_reply_abort(struct ak_http_exchange *ex)
 {
     struct ak__http_conn *conn = conn_of(ex);
+    struct linger reset = {.l_onoff = 1};
 
-    if (conn->state != CONN_GONE)
+    if (conn->state != CONN_GONE) {
         (void)evbuffer_drain(bufferevent_get_output(conn->bev), SIZE_MAX);
+        /* A close would be the proper end of this body: a reset is not. */
+        conn->reset_after = ex->framing == FRAMING_CLOSE && conn->close_after;
+        if (conn->reset_after)
+            (void)setsockopt(bufferevent_getfd(conn->bev), SOL_SOCKET, SO_LINGER, &reset,
+                             sizeof(reset));
+    }
     give_up(conn);
+}
+
+/* --- back-pressure --- */
+
+size_t ak_http_waiting(const struct ak_http_exchange *ex)
+{
+    const struct ak__http_conn *conn = conn_of(ex);
+
+    return conn->bev ? evbuffer_get_length(bufferevent_get_output(conn->bev)) : 0;
+}
+
+void ak_http_on_drain(struct ak_http_exchange *ex, size_t low_water, ak_loop_fn fn, void *user)
+{
+    struct ak__http_conn *conn = conn_of(ex);
+
+    ex->on_drain = fn;
+    ex->on_drain_user = user;
+    ex->low_water = low_water;
+    if (conn->state == CONN_GONE) {
+        if (fn)
+            ak_timer_set(conn->timer, 0);
+        return;
+    }
+    bufferevent_setwatermark(conn->bev, EV_WRITE, fn ? low_water : 0, 0);
+    if (fn) /* looks at the watermark */
+        bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+}
+
+static void drained(struct ak__http_conn *conn)
+{
+    ak_loop_fn fn = conn->ex.on_drain;
+
+    conn->ex.on_drain = NULL;
+    if (conn->bev)
+        bufferevent_setwatermark(conn->bev, EV_WRITE, 0, 0);
+    if (fn)
+        fn(conn->ex.on_drain_user);
 }
 
 void ak_http_on_close(struct ak_http_exchange *ex, ak_loop_fn fn, void *user)
@@ -349,7 +386,7 @@ static void refuse(struct ak__http_conn *conn, int status)
     conn->parser.minor = 1;
     conn->close_after = true;
     conn->state = CONN_HANDLING;
-    (void)!ak_buf_addf(&body, "%d %s\n", status, status_text(status));
+    (void)!ak_buf_addf(&body, "%d %s\n", status, ak__http_status_text(status));
     ak_http_reply_text(&conn->ex, status, "text/plain; charset=utf-8", ak_buf_text(&body), body.len,
                        NULL);
 }
@@ -360,6 +397,8 @@ static void handle(struct ak__http_conn *conn)
     conn->state = CONN_HANDLING;
     conn->ex = (struct ak_http_exchange){.is_head = ak_streq(conn->parser.method, "HEAD")};
     conn->close_after |= !conn->parser.keep_alive;
+    if (conn->tls && !conn->peer_name)
+        conn->peer_name = conn->tls->peer_name(conn->bev);
     ak__http_dispatch(conn->server, &conn->ex);
 }
 
@@ -409,13 +448,10 @@ static void on_read(struct bufferevent *bev, void *user)
         (void)evbuffer_drain(bufferevent_get_input(bev), SIZE_MAX);
 }
 
-static void on_written(struct bufferevent *bev, void *user)
+/* All is sent, the connection is to end. */
+static void flushed(struct ak__http_conn *conn)
 {
-    struct ak__http_conn *conn = user;
-
-    if (conn->state != CONN_FLUSHING || evbuffer_get_length(bufferevent_get_output(bev)))
-        return;
-    if (bufferevent_openssl_get_ssl(bev) || shutdown(bufferevent_getfd(bev), SHUT_WR) < 0) {
+    if (conn->tls || conn->reset_after || shutdown(bufferevent_getfd(conn->bev), SHUT_WR) < 0) {
         conn_free(conn);
         return;
     }
@@ -423,6 +459,17 @@ static void on_written(struct bufferevent *bev, void *user)
     ak_timer_set(conn->timer, LINGER);
 }
 
+static void on_written(struct bufferevent *bev, void *user)
+{
+    struct ak__http_conn *conn = user;
+
+    size_t waiting = evbuffer_get_length(bufferevent_get_output(bev));
+
+    if (conn->state == CONN_HANDLING && conn->ex.on_drain && waiting <= conn->ex.low_water)
+        drained(conn);
+    else if (conn->state == CONN_FLUSHING && waiting == 0)
+        flushed(conn);
+}
 static void on_event(struct bufferevent *bev, short what, void *user)
 {
     (void)bev;
@@ -434,8 +481,10 @@ static void on_timer(void *user)
 {
     struct ak__http_conn *conn = user;
 
+    if (conn->state == CONN_GONE)
+        drained(conn);
     /* Half a request deserves a word; a kept-alive connection without one does not. */
-    if (conn->state == CONN_WAITING && conn->parser.head.len)
+    else if (conn->state == CONN_WAITING && conn->parser.head.len)
         refuse(conn, 408);
     else
         conn_lost(conn);
@@ -459,44 +508,46 @@ static void format_peer(const struct sockaddr *peer, char *out, size_t size)
     }
 }
 
-static struct bufferevent *make_bev(struct ak_http_server *server, int fd)
+static struct bufferevent *make_bev(struct ak__http_conn *conn, struct ak_http_server *server,
+                                    int fd)
 {
     struct event_base *base = ak_loop_base(server->loop);
-    SSL *ssl;
-    struct bufferevent *bev;
 
-    if (!server->tls)
-        return bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
-    ssl = SSL_new(server->tls);
-    if (!ssl)
-        return NULL;
-    (void)SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
-    bev = bufferevent_openssl_socket_new(base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
-                                         BEV_OPT_CLOSE_ON_FREE);
-    if (bev)
-        bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+    conn->tls = server->tls ? server->tls->ops : NULL;
+    return conn->tls ? conn->tls->bev_new(server->tls, base, fd)
+                     : bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+}
+
+static void learn_peer(struct ak__http_conn *conn, int fd, const struct sockaddr *peer)
+{
+    socklen_t len = sizeof(conn->peer_process);
+
+    conn->peer_process.pid = -1;
+    if (peer->sa_family == AF_UNIX &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &conn->peer_process, &len) == 0)
+        (void)snprintf(conn->peer, sizeof(conn->peer), "unix:uid=%u,pid=%d", conn->peer_process.uid,
+                       conn->peer_process.pid);
     else
-        SSL_free(ssl);
-    return bev;
+        format_peer(peer, conn->peer, sizeof(conn->peer));
 }
 
 int ak__http_conn_start(struct ak_http_server *server, int fd, const struct sockaddr *peer)
 {
     struct ak__http_conn *conn = ak_new0(struct ak__http_conn);
-    struct timeval stall = {.tv_sec = (time_t)(server->idle_timeout / 1000),
-                            .tv_usec = (suseconds_t)(server->idle_timeout % 1000) * 1000};
+    struct timeval stall = {.tv_sec = (time_t)(server->write_timeout / 1000),
+                            .tv_usec = (suseconds_t)(server->write_timeout % 1000) * 1000};
 
     if (!conn)
         return -ENOMEM;
     conn->timer = ak_timer_new(server->loop, on_timer, conn);
-    conn->bev = conn->timer ? make_bev(server, fd) : NULL;
+    conn->bev = conn->timer ? make_bev(conn, server, fd) : NULL;
     if (!conn->bev) {
         (void)ak_timer_free(conn->timer);
         ak_free(conn);
         return -ENOMEM; /* the caller still has the socket */
     }
     ak__http_parser_init(&conn->parser, server->max_header, server->max_body);
-    format_peer(peer, conn->peer, sizeof(conn->peer));
+    learn_peer(conn, fd, peer);
     conn->server = server;
     conn->next = server->conns;
     if (conn->next)
@@ -541,4 +592,38 @@ const char *ak_http_body(const struct ak_http_exchange *ex, size_t *ret_len)
 const char *ak_http_peer(const struct ak_http_exchange *ex)
 {
     return conn_of(ex)->peer;
+}
+
+int ak_http_peer_credentials(const struct ak_http_exchange *ex, uid_t *ret_uid, pid_t *ret_pid)
+{
+    const struct ucred *process = &conn_of(ex)->peer_process;
+
+    if (process->pid < 0)
+        return -ENOTSUP;
+    if (ret_uid)
+        *ret_uid = process->uid;
+    if (ret_pid)
+        *ret_pid = process->pid;
+    return 0;
+}
+
+const char *ak_http_peer_name(const struct ak_http_exchange *ex)
+{
+    return conn_of(ex)->peer_name;
+}
+
+int ak_http_each_header(const struct ak_http_exchange *ex,
+                        int (*fn)(const char *name, const char *value, void *user), void *user)
+{
+    const struct ak__http_parser *parser = &conn_of(ex)->parser;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < parser->n_lines; i++)
+        r = fn(parser->lines[i].name, parser->lines[i].value, user);
+    return r;
+}
+
+void ak_http_drop_request(struct ak_http_exchange *ex)
+{
+    ak__http_parser_drop(&conn_of(ex)->parser);
 }

@@ -17,7 +17,7 @@
 #include <ak/base/thread.h>
 #include <ak/net/http_client.h>
 
-#define AK_HTTP_MAX_HEADERS 32               /* of one request */
+#define AK_HTTP_MAX_HEADERS 128              /* of one request */
 #define AK_HTTP_MAX_HEADER_BYTES (64u << 10) /* of one request, its bearer token included */
 #define AK_HTTP_MAX_URL (16u << 10)
 #define AK_HTTP_MAX_IDLE_SLOTS 16        /* kept-alive connections of the blocking form */
@@ -43,6 +43,7 @@ struct ak_http_client {
     char *host_header; /* with tls_server_name: the host of base_url */
     char *request_url; /* base_url, with tls_server_name as its host */
     char *proxy_url, *no_proxy, *user_agent;
+    char *pin, *unix_path;
     bool insecure;
     ak_msec connect_timeout;
     size_t max_reply;
@@ -60,8 +61,7 @@ struct ak_http_client {
 struct ak__http_request {
     struct ak_buf lines; /* header lines, each NUL-terminated; wiped */
     struct ak_buf url;
-    size_t offsets[AK_HTTP_MAX_HEADERS];
-    struct curl_slist nodes[AK_HTTP_MAX_HEADERS];
+    struct curl_slist *nodes; /* one for each line */
     size_t n_lines;
     struct curl_slist connect_to;
     char error[CURL_ERROR_SIZE];

@@ -34,6 +34,13 @@ void ak__http_parser_reset(struct ak__http_parser *self)
     ak__http_parser_init(self, self->max_header, max_body);
 }
 
+void ak__http_parser_drop(struct ak__http_parser *self)
+{
+    ak__http_parser_done(self);
+    self->method = self->path = self->query = "";
+    self->n_lines = 0;
+}
+
 static bool is_token_char(unsigned char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||

@@ -49,6 +49,8 @@ void ak__http_parser_init(struct ak__http_parser *self, size_t max_header, size_
 void ak__http_parser_done(struct ak__http_parser *self);
 /* Ready for the next request of the connection. */
 void ak__http_parser_reset(struct ak__http_parser *self);
+/* Frees the memory of a complete request; its texts are "" and its headers gone. */
+void ak__http_parser_drop(struct ak__http_parser *self);
 /* Takes bytes and says in *ret_used how many. 1: a request is complete (the rest is the next one's);
  * 0: more are needed; negative: the HTTP status to refuse it with, as -400 (-500: no memory). */
 AK_MUST_USE int ak__http_parser_feed(struct ak__http_parser *self, const char *data, size_t len,

@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
+#include <ak/base/alloc.h>
 #include <ak/base/text.h>
 
 #define MAX_RETRY_AFTER AK_HOURS(1)
@@ -47,7 +48,6 @@ static int add_line(struct ak__http_request *self, const char *name, const char 
 
     if (self->n_lines >= AK_HTTP_MAX_HEADERS)
         return AK_E_TOO_LARGE;
-    self->offsets[self->n_lines] = self->lines.len;
     r = ak_buf_adds(&self->lines, name);
     if (r >= 0)
         r = ak_buf_adds(&self->lines, value);
@@ -80,13 +80,19 @@ static int add_lines(struct ak__http_request *self, const struct ak_http_client 
 }
 
 /* libcurl keeps the pointers of a header list, so it can be built in our own, wiped, memory. */
-static struct curl_slist *link_lines(struct ak__http_request *self)
+static int link_lines(struct ak__http_request *self)
 {
+    char *line = self->lines.data;
+
+    self->nodes = ak_calloc(self->n_lines, sizeof(*self->nodes));
+    if (!self->nodes)
+        return -ENOMEM;
     for (size_t i = 0; i < self->n_lines; i++) {
-        self->nodes[i].data = self->lines.data + self->offsets[i];
+        self->nodes[i].data = line;
         self->nodes[i].next = i + 1 < self->n_lines ? &self->nodes[i + 1] : NULL;
+        line += strlen(line) + 1;
     }
-    return self->n_lines ? self->nodes : NULL;
+    return 0;
 }
 
 static int check(const struct ak_http_request *req, struct ak_error **reterr)
@@ -103,7 +109,7 @@ static int check_lines(const struct ak__http_request *self, struct ak_error **re
 {
     for (size_t i = 0; i < self->n_lines; i++) {
         /* The value is not quoted: it may be a token. */
-        if (!is_clean(self->lines.data + self->offsets[i], true))
+        if (!is_clean(self->nodes[i].data, true))
             return ak_error_set(reterr, -EINVAL, "a request header has a control character");
     }
     return 0;
@@ -137,6 +143,8 @@ static CURLcode set_target(CURL *easy, struct ak_http_client *client, struct cur
     SET(CURLOPT_SHARE, client->share);
     if (connect_to)
         SET(CURLOPT_CONNECT_TO, connect_to);
+    if (client->unix_path)
+        SET(CURLOPT_UNIX_SOCKET_PATH, client->unix_path);
     if (strncmp(client->request_url, "https:", 6) == 0) {
         SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
         SET(CURLOPT_SSL_VERIFYPEER, client->insecure ? 0L : 1L);
@@ -146,6 +154,8 @@ static CURLcode set_target(CURL *easy, struct ak_http_client *client, struct cur
         SET(CURLOPT_CAPATH, NULL);
         SET(CURLOPT_SSL_CTX_FUNCTION, share_certificates);
         SET(CURLOPT_SSL_CTX_DATA, client);
+        if (client->pin)
+            SET(CURLOPT_PINNEDPUBLICKEY, client->pin);
     }
     return rc;
 }
@@ -189,6 +199,8 @@ int ak__http_request_init(struct ak__http_request *self, CURL *easy, struct ak_h
         r = ak_buf_adds(&self->url, client->request_url);
     if (r >= 0)
         r = ak_buf_adds(&self->url, req->path);
+    if (r >= 0)
+        r = link_lines(self);
     if (r < 0)
         return ak_error_set(reterr, r, "%s request: %s", req->method, ak_code_text(r));
     r = check_lines(self, reterr);
@@ -200,7 +212,7 @@ int ak__http_request_init(struct ak__http_request *self, CURL *easy, struct ak_h
     }
     rc = set_target(easy, client, connect_to);
     SET(CURLOPT_URL, self->url.data);
-    SET(CURLOPT_HTTPHEADER, link_lines(self));
+    SET(CURLOPT_HTTPHEADER, self->nodes);
     SET(CURLOPT_ERRORBUFFER, self->error);
     if (rc == CURLE_OK)
         rc = set_method(easy, req);
@@ -214,6 +226,7 @@ void ak__http_request_done(struct ak__http_request *self)
 {
     ak_buf_done(&self->lines);
     ak_buf_done(&self->url);
+    ak_free(self->nodes);
 }
 
 ak_msec ak__http_retry_after(CURL *easy)
@@ -233,6 +246,9 @@ int ak__http_failed(const struct ak_http_client *client, CURLcode code, const ch
 
     if (code == CURLE_OUT_OF_MEMORY)
         return ak_error_oom(reterr);
+    if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
+        return ak_error_set(reterr, -EKEYREJECTED, "%s: the server has another key than expected",
+                            client->base_url);
     return ak_error_set(reterr, code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : AK_E_PROTOCOL,
-                        "%s: %s", client->base_url, text);
+                        "%s: %s", client->unix_path ? client->unix_path : client->base_url, text);
 }

@@ -5,6 +5,8 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <ak/base/alloc.h>
@@ -20,6 +22,9 @@
 #define DEFAULT_MAX_HEADER (16u << 10)
 #define DEFAULT_CONNECTIONS 1024
 #define DEFAULT_IDLE AK_SECONDS(60)
+#define DEFAULT_WRITE AK_SECONDS(60)
+#define DEFAULT_MAX_WAITING (8u << 20) /* unsent bytes of one answer in chunks: a client too slow */
+#define DEFAULT_UNIX_MODE 0600
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer,
                       int len, void *user)
@@ -117,12 +122,75 @@ static int listen_on(const char *text, uint16_t port, struct ak_error **reterr)
     return fd;
 }
 
+/* A socket file that an earlier process left; anything else stays, and bind() says so. */
+static void remove_stale(const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        (void)unlink(path);
+}
+
+static int open_unix(struct ak_http_server *self, mode_t mode)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+    struct stat st;
+
+    if (fd < 0)
+        return -errno;
+    memcpy(address.sun_path, self->unix_path, strlen(self->unix_path) + 1);
+    remove_stale(self->unix_path);
+    /* The file is never there with more rights than it is to have: fchmod() sets what bind() creates it with (less
+     * the umask), and connections come only after listen(). */
+    if (fchmod(fd, mode) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(self->unix_path, mode) < 0 || stat(self->unix_path, &st) < 0 ||
+        listen(fd, BACKLOG) < 0) {
+        r = -errno;
+        (void)close(fd);
+        return r;
+    }
+    self->unix_dev = st.st_dev;
+    self->unix_ino = st.st_ino;
+    return fd;
+}
+
+static int listen_on_unix(struct ak_http_server *self, const struct ak_http_server_options *o,
+                          struct ak_error **reterr)
+{
+    int fd;
+
+    if (strlen(o->unix_path) >= sizeof(((struct sockaddr_un *)0)->sun_path) || !o->unix_path[0])
+        return ak_error_set(reterr, -ENAMETOOLONG, "socket \"%s\": must have 1 to 107 characters",
+                            o->unix_path);
+    self->unix_path = ak_strdup(o->unix_path);
+    if (!self->unix_path)
+        return ak_error_oom(reterr);
+    fd = open_unix(self, o->unix_mode ? o->unix_mode : DEFAULT_UNIX_MODE);
+    if (fd < 0)
+        return ak_error_set(reterr, fd, "listen on \"%s\": %s", o->unix_path, strerrordesc_np(-fd));
+    return fd;
+}
+
+/* Only ours: a successor may have put its own there. */
+static void remove_own_socket(struct ak_http_server *self)
+{
+    struct stat st;
+
+    if (self->unix_ino && lstat(self->unix_path, &st) == 0 && st.st_dev == self->unix_dev &&
+        st.st_ino == self->unix_ino)
+        (void)unlink(self->unix_path);
+    self->unix_ino = 0;
+}
+
 static uint16_t port_of(int fd)
 {
     struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
 
     if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+        return 0;
+    if (address.ss_family == AF_UNIX)
         return 0;
     if (address.ss_family == AF_INET6)
         return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
@@ -137,7 +205,9 @@ static void use_options(struct ak_http_server *self, const struct ak_http_server
     self->max_header = o->max_header ? o->max_header : DEFAULT_MAX_HEADER;
     self->max_connections =
         o->max_connections > 0 ? (size_t)o->max_connections : DEFAULT_CONNECTIONS;
+    self->max_waiting = o->max_waiting ? o->max_waiting : DEFAULT_MAX_WAITING;
     self->idle_timeout = o->idle_timeout ? o->idle_timeout : DEFAULT_IDLE;
+    self->write_timeout = o->write_timeout ? o->write_timeout : DEFAULT_WRITE;
 }
 
 int ak_http_server_new(struct ak_loop *loop, const struct ak_http_server_options *options,
@@ -154,7 +224,8 @@ int ak_http_server_new(struct ak_loop *loop, const struct ak_http_server_options
     self->resume = ak_timer_new(loop, on_resume, self);
     if (!self->resume)
         return ak_error_oom(reterr);
-    fd = listen_on(options->bind_address, options->port, reterr);
+    fd = options->unix_path ? listen_on_unix(self, options, reterr)
+                            : listen_on(options->bind_address, options->port, reterr);
     if (fd < 0)
         return fd;
     self->port = port_of(fd);
@@ -182,7 +253,9 @@ struct ak_http_server *ak_http_server_free(struct ak_http_server *self)
         ak__http_conn_abandon(self->conns);
     ak__sigpipe_restore(&sigpipe);
     (void)ak_timer_free(self->resume);
-    SSL_CTX_free(self->tls);
+    ak_http_server_set_tls(self, NULL);
+    remove_own_socket(self);
+    ak_free(self->unix_path);
     ak_free(self);
     return NULL;
 }
@@ -195,6 +268,7 @@ size_t ak_http_server_drain(struct ak_http_server *self)
     if (self->listener)
         evconnlistener_free(self->listener);
     self->listener = NULL;
+    remove_own_socket(self);
     while (conn) {
         struct ak__http_conn *next = ak__http_conn_next(conn);
 
@@ -209,12 +283,13 @@ uint16_t ak_http_server_port(const struct ak_http_server *self)
     return self->port;
 }
 
-void ak_http_server_set_tls(struct ak_http_server *self, SSL_CTX *tls)
+void ak_http_server_set_tls(struct ak_http_server *self, struct ak_tls_context *tls)
 {
-    if (tls)
-        (void)SSL_CTX_up_ref(tls); /* so that the caller may free its own at any time */
-    SSL_CTX_free(self->tls);
-    self->tls = tls;
+    struct ak_tls_context *before = self->tls;
+
+    self->tls = tls ? tls->ops->ref(tls) : NULL;
+    if (before)
+        (void)before->ops->unref(before);
 }
 
 static bool path_matches(const char *pattern, const char *path)

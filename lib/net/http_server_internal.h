@@ -8,12 +8,12 @@
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
-#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include <ak/net/http_server.h>
 
 #include "http_parse.h"
+#include "tls_internal.h"
 
 struct ak__http_conn;
 
@@ -21,12 +21,16 @@ struct ak_http_server {
     struct ak_loop *loop;
     struct evconnlistener *listener;
     struct ak_timer *resume; /* accepts again after file descriptors ran out */
-    SSL_CTX *tls;
+    struct ak_tls_context *tls;
     const struct ak_http_route *routes;
     void *user;
     size_t max_body, max_header;
     size_t max_connections;
-    ak_msec idle_timeout;
+    size_t max_waiting;
+    ak_msec idle_timeout, write_timeout;
+    char *unix_path;
+    dev_t unix_dev; /* the file that is ours to remove */
+    ino_t unix_ino;
     uint16_t port;
     bool draining;
     struct ak__http_conn *conns;

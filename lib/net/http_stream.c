@@ -16,6 +16,7 @@
 #include "http_internal.h"
 
 #define DEFAULT_SILENCE AK_SECONDS(30)
+#define MAX_SILENCE (AK_HOURS(24) * 365)
 
 enum stream_state {
     STREAM_PENDING, /* not yet with libcurl */
@@ -34,8 +35,10 @@ struct ak_http_stream {
     struct ak_timer *silence;
     ak_msec silence_limit;
     ak_msec last_byte;
+    struct ak_timer *wake; /* goes on after a pause, off the caller's stack */
+    bool paused;           /* as the owner wants it */
     bool begun;
-    int given_up; /* what begin or data returned */
+    int given_up; /* what header, begin or data returned */
     struct ak_http_stream *prev, *next;
 };
 
@@ -76,6 +79,7 @@ static void stream_free(struct ak_http_stream *s)
     curl_easy_cleanup(s->easy);
     ak__http_request_done(&s->request);
     (void)ak_timer_free(s->silence);
+    (void)ak_timer_free(s->wake);
     ak_free(s->body);
     ak_free(s);
 }
@@ -91,6 +95,8 @@ static void finish(struct ak_http_stream *s, int code, const struct ak_error *er
     s->ops = NULL;
     if (s->silence)
         ak_timer_clear(s->silence);
+    if (s->wake)
+        ak_timer_clear(s->wake);
     if (later) {
         s->state = STREAM_DEAD;
         hub->unsettled = true;
@@ -230,23 +236,51 @@ static int set_curl_timer(CURLM *multi, long after_ms, void *user)
     return 0;
 }
 
+/* One header line, or the status line, which is none. The text is copied: libcurl's is not terminated. */
+static int tell_header(struct ak_http_stream *s, const char *data, size_t len)
+{
+    const char *colon = memchr(data, ':', len);
+    AK_AUTO(ak_buf) text = {.max = AK_HTTP_MAX_HEADER_BYTES};
+    size_t at;
+    int r;
+
+    while (len && (data[len - 1] == '\n' || data[len - 1] == '\r' || data[len - 1] == ' ' ||
+                   data[len - 1] == '\t'))
+        len--;
+    if (!colon || (len >= 5 && memcmp(data, "HTTP/", 5) == 0))
+        return 0;
+    r = ak_buf_add(&text, data, len);
+    if (r < 0)
+        return r;
+    at = (size_t)(colon - data);
+    text.data[at++] = '\0';
+    while (at < len && (text.data[at] == ' ' || text.data[at] == '\t'))
+        at++;
+    return s->ops->header(text.data, text.data + at, s->user);
+}
+
 /* The end of the answer's head is an empty header line. 1xx heads come before the real one. */
 static size_t on_header(char *data, size_t size, size_t n, void *user)
 {
     struct ak_http_stream *s = user;
     size_t len = size * n;
     long status = 0;
+    int r;
 
     if (!s->ops || s->given_up < 0)
         return 0;
     s->last_byte = ak_now();
-    if (s->begun || (len && data[0] != '\r' && data[0] != '\n'))
+    if (s->begun)
         return len;
     (void)curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status < 200)
         return len;
-    s->begun = true;
-    int r = s->ops->begin ? s->ops->begin((int)status, ak__http_retry_after(s->easy), s->user) : 0;
+    if (len && data[0] != '\r' && data[0] != '\n') {
+        r = s->ops->header ? tell_header(s, data, len) : 0;
+    } else {
+        s->begun = true;
+        r = s->ops->begin ? s->ops->begin((int)status, ak__http_retry_after(s->easy), s->user) : 0;
+    }
     if (s->ops)
         s->given_up = AK_MIN(r, 0);
     return s->ops && r >= 0 ? len : 0;
@@ -259,6 +293,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 
     if (!s->ops || s->given_up < 0)
         return 0;
+    if (s->paused) /* libcurl keeps this piece, and reads no more */
+        return CURL_WRITEFUNC_PAUSE;
     s->last_byte = ak_now();
     int r = s->ops->data ? s->ops->data(data, len, s->user) : 0;
     if (s->ops)
@@ -272,12 +308,28 @@ static void on_silence(void *user)
     struct ak__http_hub *hub = s->hub;
     ak_msec left = s->last_byte + s->silence_limit - ak_now();
 
+    if (s->paused) /* counted again from its resume on */
+        return;
     if (left > 0) {
         ak_timer_set(s->silence, left);
         return;
     }
     finish_text(s, -ETIMEDOUT, "the stream is silent for too long");
     settle(hub);
+}
+
+/* libcurl calls on_body() out of this with what it had read before the pause. */
+static void on_wake(void *user)
+{
+    struct ak_http_stream *s = user;
+    struct ak__http_hub *hub = s->hub;
+
+    if (s->state != STREAM_ACTIVE || s->paused)
+        return;
+    hub->in_curl = true;
+    (void)curl_easy_pause(s->easy, CURLPAUSE_CONT);
+    hub->in_curl = false;
+    take_finished(hub);
 }
 
 static struct ak__http_hub *hub_new(struct ak_http_client *client, struct ak_loop *loop)
@@ -360,7 +412,8 @@ static int stream_init(struct ak_http_stream *s, const struct ak_http_request *r
 
     s->easy = curl_easy_init();
     s->silence = ak_timer_new(s->hub->loop, on_silence, s);
-    if (!s->easy || !s->silence)
+    s->wake = ak_timer_new(s->hub->loop, on_wake, s);
+    if (!s->easy || !s->silence || !s->wake)
         return ak_error_oom(reterr);
     if (req->body) {
         s->body = ak_malloc(req->body_len + 1);
@@ -374,7 +427,7 @@ static int stream_init(struct ak_http_stream *s, const struct ak_http_request *r
         return r;
     if (set_callbacks(s) < 0)
         return ak_error_oom(reterr);
-    s->silence_limit = req->timeout ? req->timeout : DEFAULT_SILENCE;
+    s->silence_limit = AK_MIN(req->timeout ? req->timeout : DEFAULT_SILENCE, MAX_SILENCE);
     s->last_byte = ak_now();
     return 0;
 }
@@ -418,4 +471,34 @@ void ak_http_stream_stop(struct ak_http_stream *self)
 {
     if (self && self->ops)
         finish_text(self, AK_E_CANCELLED, "cancelled");
+}
+
+/* libcurl is told when it comes with the next bytes, see on_body(): one way for all states and callers. */
+void ak_http_stream_pause(struct ak_http_stream *self)
+{
+    if (!self->ops || self->paused)
+        return;
+    self->paused = true;
+    ak_timer_clear(self->wake);
+    ak_timer_clear(self->silence);
+}
+
+void ak_http_stream_resume(struct ak_http_stream *self)
+{
+    if (!self->ops || !self->paused)
+        return;
+    self->paused = false;
+    self->last_byte = ak_now();
+    ak_timer_set(self->silence, self->silence_limit);
+    ak_timer_set(self->wake, 0);
+}
+
+void ak_http_stream_set_timeout(struct ak_http_stream *self, ak_msec silence)
+{
+    if (!self->ops)
+        return;
+    self->silence_limit = AK_MIN(silence, MAX_SILENCE);
+    self->last_byte = ak_now();
+    if (!self->paused)
+        ak_timer_set(self->silence, self->silence_limit);
 }

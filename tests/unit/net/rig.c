@@ -255,9 +255,10 @@ static char *key_text(EVP_PKEY *key)
     return bio_text(bio);
 }
 
-static SSL_CTX *make_ctx(X509 *cert, EVP_PKEY *key, X509 *ca)
+static struct ak_tls_context *make_ctx(X509 *cert, EVP_PKEY *key, X509 *ca)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    struct ak_tls_context *self = NULL;
 
     assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
@@ -266,7 +267,9 @@ static SSL_CTX *make_ctx(X509 *cert, EVP_PKEY *key, X509 *ca)
         (void)X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca);
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     }
-    return ctx;
+    assert_int_equal(ak_tls_context_new_from(ctx, &self, NULL), 0);
+    SSL_CTX_free(ctx);
+    return self;
 }
 
 void rig_pki_make(struct rig_pki *self)
@@ -302,6 +305,6 @@ void rig_pki_done(struct rig_pki *self)
     ak_free(self->client_cert);
     ak_free(self->client_key);
     (void)ak_secret_free(self->client_secret);
-    SSL_CTX_free(self->server_ctx);
-    SSL_CTX_free(self->mutual_ctx);
+    (void)ak_tls_context_unref(self->server_ctx);
+    (void)ak_tls_context_unref(self->mutual_ctx);
 }

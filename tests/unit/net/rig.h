@@ -10,6 +10,7 @@
 #include <ak/base/thread.h>
 #include <ak/net/http_server.h>
 #include <ak/net/loop.h>
+#include <ak/net/tls.h>
 
 /* A loop on a thread of its own. */
 struct rig_loop {
@@ -55,8 +56,8 @@ int rig_connect(int port);
 struct rig_pki {
     char *ca, *server_cert, *server_key, *client_cert, *client_key;
     struct ak_secret *client_secret;
-    SSL_CTX *server_ctx; /* no client certificate asked for */
-    SSL_CTX *mutual_ctx; /* one is needed */
+    struct ak_tls_context *server_ctx; /* no client certificate asked for */
+    struct ak_tls_context *mutual_ctx; /* one is needed */
 };
 void rig_pki_make(struct rig_pki *self);
 void rig_pki_done(struct rig_pki *self);
