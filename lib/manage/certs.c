@@ -153,6 +153,16 @@ const char *ak_certs_verdict_to_string(enum ak_certs_verdict verdict)
     return verdict >= 0 && verdict < AK_CERTS_VERDICT_MAX ? verdict_names[verdict] : "";
 }
 
+/* Is the new authority known long enough, or can we wait no longer? */
+static bool may_switch(const struct ak_certs *self, const struct ak_certs_options *options,
+                       ak_msec now)
+{
+    ak_msec since = ak__certs_not_before(self->cas[0]) + AK__CERTS_SKEW;
+    ak_msec left = ak__certs_not_after(self->leaf) - now;
+
+    return now - since >= options->switch_after || left < ak__certs_leaf_life(options) / 10;
+}
+
 /* What cannot be shown goes first, then what takes two steps, then what is merely getting old. */
 enum ak_certs_verdict ak_certs_judge(const struct ak_certs *self,
                                      const struct ak_certs_options *options,
@@ -171,7 +181,7 @@ enum ak_certs_verdict ak_certs_judge(const struct ak_certs *self,
     if (ca_end - now < ak__certs_ca_life(options) / 10)
         return AK_CERTS_RENEW_CA;
     if (signer != 0)
-        return AK_CERTS_SWITCH;
+        return may_switch(self, options, now) ? AK_CERTS_SWITCH : AK_CERTS_GOOD;
     if (leaf_end - now < ak__certs_leaf_life(options) / 3)
         return AK_CERTS_RENEW_LEAF;
     if (self->n_cas > 1 &&

@@ -153,7 +153,7 @@ static int make_leaf(const struct ak_certs_options *options, ak_msec now, struct
     const struct extension extensions[] = {
         {NID_basic_constraints, "critical,CA:FALSE"},
         {NID_key_usage, "critical,digitalSignature"},
-        {NID_ext_key_usage, "serverAuth"},
+        {NID_ext_key_usage, options->client ? "clientAuth" : "serverAuth"},
         {NID_subject_key_identifier, "hash"},
         {NID_authority_key_identifier, "keyid:always"},
         {NID_subject_alt_name, ak_buf_text(&names)},

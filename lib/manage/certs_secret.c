@@ -193,6 +193,45 @@ int ak_certs_to_secret(const struct ak_certs *self, const char *ns, const char *
     return 0;
 }
 
+/* What a memory BIO holds, NUL-terminated; NULL: nothing, or no memory. Wiped in the BIO. */
+static char *take_pem(BIO *bio)
+{
+    char *raw = NULL;
+    long len = BIO_get_mem_data(bio, &raw);
+    char *text = len > 0 ? ak_strndup(raw, (size_t)len) : NULL;
+
+    if (len > 0)
+        ak_wipe(raw, (size_t)len);
+    return text;
+}
+
+int ak_certs_to_pem(const struct ak_certs *self, char **ret_cert, struct ak_secret **ret_key,
+                    struct ak_error **reterr)
+{
+    BIO *cert_bio = BIO_new(BIO_s_mem()), *key_bio = BIO_new(BIO_s_mem());
+    AK_AUTO_PTR(ak_secret) secret = NULL;
+    AK_AUTO_TEXT char *cert = NULL;
+    AK_AUTO_TEXT char *key = NULL;
+
+    if (cert_bio && key_bio && PEM_write_bio_X509(cert_bio, self->leaf) == 1 &&
+        PEM_write_bio_PrivateKey(key_bio, self->key, NULL, NULL, 0, NULL, NULL) == 1) {
+        cert = take_pem(cert_bio);
+        key = take_pem(key_bio);
+    }
+    BIO_free(cert_bio);
+    BIO_free(key_bio);
+    ERR_clear_error();
+    if (key) {
+        secret = ak_secret_new(key, strlen(key));
+        ak_wipe(key, strlen(key));
+    }
+    if (!cert || !secret)
+        return ak_error_oom(reterr);
+    *ret_cert = AK_TAKE(cert);
+    *ret_key = AK_TAKE(secret);
+    return 0;
+}
+
 int ak_certs_put_bundle(json_t *configuration, const char *bundle, struct ak_error **reterr)
 {
     const json_t *webhooks = json_object_get(configuration, "webhooks");

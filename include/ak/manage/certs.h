@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Certificates of an admission webhook, made by the program itself: an authority (ECDSA P-256), and a
- * serving certificate that it signs. Both live in one Secret that all replicas share, and both are
+ * serving certificate that it signs (or one for a client: `client` in the options). Both live in one Secret that all replicas share, and both are
  * replaced before they expire, without a restart and without a moment in which the apiserver trusts one
  * authority and a replica shows a certificate of another:
  *
@@ -22,6 +22,7 @@
 
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>
+#include <ak/base/secret.h>
 #include <ak/base/time.h>
 #include <ak/json/json.h>
 #include <ak/kube/client.h>
@@ -38,6 +39,10 @@ struct ak_certs_options {
     const char *issuer; /* begins the authority's name; NULL: the first name */
     ak_msec ca_life;    /* 0: 10 years */
     ak_msec leaf_life;  /* 0: 90 days */
+    bool client;        /* the certificate is for a TLS client (clientAuth) instead of a server */
+    /* For who hands the bundle to others that take their time: a new authority signs nothing before it is
+     * so old, as long as the certificate of the older one is good. 0: at once */
+    ak_msec switch_after;
 };
 
 /* Immutable. Thread: any. */
@@ -86,6 +91,9 @@ AK_PUBLIC ak_msec ak_certs_ca_expires(const struct ak_certs *self);   /* of the 
 /* A server's context: TLS 1.2 or newer, forward secrecy only. The caller SSL_CTX_free()s it. */
 AK_PUBLIC AK_MUST_USE int ak_certs_tls(const struct ak_certs *self, SSL_CTX **ret,
                                        struct ak_error **reterr);
+/* The certificate and its key as PEM, for a client. The caller ak_free()s the first. */
+AK_PUBLIC AK_MUST_USE int ak_certs_to_pem(const struct ak_certs *self, char **ret_cert,
+                                          struct ak_secret **ret_key, struct ak_error **reterr);
 
 /*
  * Puts `bundle` (PEM) into clientConfig.caBundle of every webhook of a configuration object and touches
