@@ -40,7 +40,7 @@ struct ak_sse_parser {
     ak_msec retry; /* the last "retry:"; negative: none */
     bool has_data;
     bool after_cr; /* a LF that comes now belongs to the CR before */
-    bool comment;  /* in a comment or an unknown field: its bytes are not kept */
+    bool comment;  /* in a comment: its bytes are not kept */
     int bom;       /* bytes of a byte order mark seen at the start; negative: past it */
     int failed;
 };
