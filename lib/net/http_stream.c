@@ -247,7 +247,8 @@ static int tell_header(struct ak_http_stream *s, const char *data, size_t len)
     while (len && (data[len - 1] == '\n' || data[len - 1] == '\r' || data[len - 1] == ' ' ||
                    data[len - 1] == '\t'))
         len--;
-    if (!colon || (len >= 5 && memcmp(data, "HTTP/", 5) == 0))
+    /* What begins with a blank goes on with the line before (obsolete, RFC 9112 section 5.2): left out. */
+    if (!colon || data[0] == ' ' || data[0] == '\t' || (len >= 5 && memcmp(data, "HTTP/", 5) == 0))
         return 0;
     r = ak_buf_add(&text, data, len);
     if (r < 0)

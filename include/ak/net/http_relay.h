@@ -11,7 +11,8 @@
  *     if (r < 0)
  *         ... answer the exchange ...
  *
- * Request bodies are held whole (the server's max_body).
+ * Request bodies are held whole (the server's max_body), and given back once they are on their way: what the exchange tells
+ * of the request (path, headers, body) is gone after the start.
  */
 #ifndef AK_NET_HTTP_RELAY_H
 #define AK_NET_HTTP_RELAY_H
