@@ -81,14 +81,21 @@ static int keep_last_error_only(int ok, X509_STORE_CTX *ctx)
     return ok;
 }
 
-static int load_store(struct ak__http_tls *self, const char *ca_pem, struct ak_error **reterr)
+static int load_store(struct ak__http_tls *self, const char *ca_pem, const char *extra,
+                      struct ak_error **reterr)
 {
+    int r = 0;
+
     self->store = X509_STORE_new();
     if (!self->store)
         return ak_error_oom(reterr);
     /* An intermediate authority in the file is trusted by itself, as Go's clients do. */
     (void)X509_STORE_set_flags(self->store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
     X509_STORE_set_verify_cb(self->store, keep_last_error_only);
+    if (extra)
+        r = each_certificate(extra, "extra certificate authority", add_authority, self, reterr);
+    if (r < 0)
+        return r;
     if (ca_pem)
         return each_certificate(ca_pem, "certificate authority", add_authority, self, reterr);
     /* Looked up by hash when needed: the system's bundle is never in memory as a whole. */
@@ -124,7 +131,7 @@ int ak__http_tls_init(struct ak__http_tls *self, const struct ak_http_target *ta
     int r;
 
     ERR_clear_error();
-    r = load_store(self, target->ca_pem, reterr);
+    r = load_store(self, target->ca_pem, target->extra_ca_pem, reterr);
     if (r < 0)
         return r;
     if (!target->client_cert_pem != !target->client_key_pem)

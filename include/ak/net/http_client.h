@@ -24,6 +24,7 @@
 struct ak_http_target {
     const char *base_url;        /* "https://10.0.0.1:6443", a path prefix is allowed */
     const char *ca_pem;          /* NULL: the system's certificates */
+    const char *extra_ca_pem;    /* trusted beside those; NULL: none */
     const char *client_cert_pem; /* NULL: none */
     const struct ak_secret *client_key_pem;
     const char *tls_server_name; /* NULL: the host of base_url */
