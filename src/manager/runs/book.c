@@ -204,13 +204,35 @@ size_t ak_book_active(const struct ak_book *self)
     return n;
 }
 
-struct ak_run *ak_book_next(const struct ak_book *self)
+struct ak_run *ak_book_next(const struct ak_book *self, const char *pod_uid)
 {
     for (size_t i = self->len; i > 0; i--) {
         struct ak_run *run = self->items[i - 1];
         if (run->phase == AK_RUN_PHASE_PENDING && !run->told && !run->cancel_wanted &&
-            (run->holders || run->trigger == AK_RUN_TRIGGER_SCHEDULE))
+            (run->holders || run->trigger == AK_RUN_TRIGGER_SCHEDULE) &&
+            (!run->pod_uid || ak_streq(run->pod_uid, pod_uid)))
             return run;
+    }
+    return NULL;
+}
+
+struct ak_run *ak_book_next_cancel(const struct ak_book *self, const char *pod_uid)
+{
+    for (size_t i = self->len; i > 0; i--) {
+        struct ak_run *run = self->items[i - 1];
+        if (run->cancel_wanted && !run->cancel_sent && ak_streq(run->pod_uid, pod_uid) &&
+            (run->assumed || !ak_run_is_final(run->phase)))
+            return run;
+    }
+    return NULL;
+}
+
+const char *ak_book_other_pod(const struct ak_book *self, const char *pod_uid)
+{
+    for (size_t i = 0; i < self->len; i++) {
+        const struct ak_run *run = self->items[i];
+        if (!ak_run_is_final(run->phase) && run->pod_uid && !ak_streq(run->pod_uid, pod_uid))
+            return run->pod_uid;
     }
     return NULL;
 }

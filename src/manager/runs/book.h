@@ -81,8 +81,12 @@ void ak_book_rules_of(const struct ak_agent_spec *spec, struct ak_book_rules *re
 bool ak_run_is_final(enum ak_run_phase phase);
 struct ak_run *ak_book_find(const struct ak_book *self, const char *id); /* or NULL */
 size_t ak_book_active(const struct ak_book *self);
-/* The next that is to be given to a pod: scheduled, or held by somebody. Oldest first; NULL: none. */
-struct ak_run *ak_book_next(const struct ak_book *self);
+/* The next that is to be given to this pod: scheduled, or held by somebody, and in no other. Oldest first; NULL: none. */
+struct ak_run *ak_book_next(const struct ak_book *self, const char *pod_uid);
+/* The next that the agentlet of this pod is to be told to stop; NULL: none. */
+struct ak_run *ak_book_next_cancel(const struct ak_book *self, const char *pod_uid);
+/* A pod that an active run is bound to and that is not this one (NULL: any); borrowed, NULL: there is none. */
+const char *ak_book_other_pod(const struct ak_book *self, const char *pod_uid);
 /* Is it in this pod, or may it be? */
 bool ak_book_is_in_pod(const struct ak_book *self, const char *pod_uid);
 
