@@ -2,6 +2,7 @@
 #include <ak/manage/leader.h>
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <time.h>
 
 #include <ak/base/alloc.h>
@@ -38,6 +39,8 @@ struct ak_leader {
     /* Boot clock: we lead before this instant. 0: not at all. Written by the leader's thread only;
      * sequentially consistent, so that who was told "yes" read it before it became 0. */
     _Atomic ak_msec until;
+    struct ak_mutex lock;                 /* guards what follows */
+    char address[AK_LEADER_ADDRESS_SIZE]; /* of the holder; "": unknown */
 };
 
 /* Goes on while the machine sleeps, as the other candidates' clocks do. */
@@ -59,6 +62,30 @@ bool ak_leader_may_write(void *self)
     return ak_leader_is_leading(self);
 }
 
+bool ak_leader_find_address(struct ak_leader *self, char ret[static AK_LEADER_ADDRESS_SIZE])
+{
+    bool known;
+
+    ak_mutex_lock(&self->lock);
+    known = self->address[0];
+    (void)snprintf(ret, AK_LEADER_ADDRESS_SIZE, "%s", self->address);
+    ak_mutex_unlock(&self->lock);
+    return known;
+}
+
+/* What a Lease that was just read or written says. One that is too long is no address. */
+static void note_address(struct ak_leader *self)
+{
+    const char *key = self->options.address_annotation;
+    const char *address = key ? ak_lease_address(self->lease, key) : NULL;
+
+    ak_mutex_lock(&self->lock);
+    if (snprintf(self->address, sizeof(self->address), "%s", address ? address : "") >=
+        (int)sizeof(self->address))
+        self->address[0] = 0;
+    ak_mutex_unlock(&self->lock);
+}
+
 static void forget_lease(struct ak_leader *self)
 {
     json_decref(self->lease);
@@ -70,7 +97,10 @@ static int get_lease(struct ak_leader *self, ak_msec timeout, struct ak_error **
     struct ak_call call = {.method = "GET", .path = ak_buf_text(&self->path), .timeout = timeout};
 
     forget_lease(self);
-    return ak_client_call(self->client, &call, &self->lease, reterr);
+    int r = ak_client_call(self->client, &call, &self->lease, reterr);
+    if (r >= 0)
+        note_address(self);
+    return r;
 }
 
 /* Creates or replaces; the resourceVersion in it makes the server refuse when somebody was faster. */
@@ -94,6 +124,7 @@ static int put_lease(struct ak_leader *self, bool create, ak_msec timeout, struc
     if (r < 0)
         return r;
     self->lease = AK_TAKE(answer);
+    note_address(self);
     return 0;
 }
 
@@ -136,6 +167,9 @@ static int try_lease(struct ak_leader *self, ak_msec begin, ak_msec timeout,
         (self->leading && verdict == AK_LEASE_FREE && ak_lease_holder(self->lease)[0]))
         return 0;
     r = ak_lease_renew(self->lease, self->options.identity, self->options.lease, ak_wall_now());
+    if (r >= 0 && self->options.address_annotation)
+        r = ak_lease_set_address(self->lease, self->options.address_annotation,
+                                 self->options.address);
     if (r < 0) {
         forget_lease(self);
         return ak_error_oom(reterr);
@@ -221,6 +255,8 @@ static void release(struct ak_leader *self)
 
     if (!self->lease && get_lease(self, RELEASE_TIMEOUT, &err) < 0)
         return;
+    if (self->options.address_annotation)
+        (void)ak_lease_set_address(self->lease, self->options.address_annotation, NULL);
     if (!ak_streq(ak_lease_holder(self->lease), self->options.identity) ||
         ak_lease_release(self->lease, ak_wall_now()) < 0)
         return;
@@ -255,6 +291,7 @@ struct ak_leader *ak_leader_free(struct ak_leader *self)
     ak_leader_stop(self);
     forget_lease(self);
     ak_cancel_done(&self->stop);
+    ak_mutex_done(&self->lock);
     ak_buf_done(&self->path);
     ak_buf_done(&self->collection);
     ak_free(self);
@@ -285,6 +322,7 @@ int ak_leader_new(struct ak_client *client, const struct ak_leader_options *opti
     if (!self)
         return ak_error_oom(reterr);
     self->stop.fd = -1;
+    ak_mutex_init(&self->lock);
     self->client = client;
     self->options = *options;
     self->path = (struct ak_buf)AK_BUF_INIT(2048);

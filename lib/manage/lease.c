@@ -64,6 +64,29 @@ static json_t *spec_of(json_t *lease)
     return json_object_set_new(lease, "spec", spec) < 0 ? NULL : spec;
 }
 
+const char *ak_lease_address(const json_t *lease, const char *annotation)
+{
+    const char *address = ak_json_text(lease, "metadata", "annotations", annotation, NULL);
+
+    return ak_lease_holder(lease)[0] && !ak_is_empty(address) ? address : NULL;
+}
+
+int ak_lease_set_address(json_t *lease, const char *annotation, const char *address)
+{
+    json_t *annotations = ak_json_at(lease, "metadata", "annotations", NULL);
+
+    if (!address) {
+        (void)json_object_del(annotations, annotation);
+        return 0;
+    }
+    if (!json_is_object(annotations)) {
+        annotations = json_object();
+        if (json_object_set_new(json_object_get(lease, "metadata"), "annotations", annotations) < 0)
+            return -ENOMEM;
+    }
+    return json_object_set_new(annotations, annotation, json_string(address)) < 0 ? -ENOMEM : 0;
+}
+
 int ak_lease_renew(json_t *lease, const char *identity, ak_msec duration, ak_msec wall)
 {
     json_t *spec = spec_of(lease);

@@ -30,6 +30,10 @@ enum ak_lease_verdict ak_lease_judge(const json_t *lease, const char *identity,
 const char *ak_lease_holder(const json_t *lease);
 
 /* The next content. Other fields of the object (labels, annotations) stay. Negative: memory. */
+/* What the holder wrote there; NULL: nothing, or nobody holds it. Borrowed. */
+const char *ak_lease_address(const json_t *lease, const char *annotation);
+/* NULL takes it away: what an earlier holder wrote must not stay. */
+int ak_lease_set_address(json_t *lease, const char *annotation, const char *address);
 json_t *ak_lease_make(const char *ns, const char *name);
 int ak_lease_renew(json_t *lease, const char *identity, ak_msec duration, ak_msec wall);
 int ak_lease_release(json_t *lease, ak_msec wall);

@@ -755,6 +755,11 @@ const struct ak_apply *ak_manager_apply(struct ak_manager *self)
     return &self->apply;
 }
 
+bool ak_manager_find_leader(struct ak_manager *self, char ret[static AK_LEADER_ADDRESS_SIZE])
+{
+    return self->leader && ak_leader_find_address(self->leader, ret);
+}
+
 bool ak_manager_is_synced(struct ak_manager *self)
 {
     for (size_t i = 0; i < self->options.n_sources; i++)

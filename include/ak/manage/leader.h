@@ -16,12 +16,17 @@
 #include <stdbool.h>
 
 struct ak_leader;
+#define AK_LEADER_ADDRESS_SIZE                                                                     \
+    272 /* of a buffer for an address: a name or an IP address, and a port */
 struct ak_leader_options {
     const char *namespace_, *name; /* of the Lease */
     const char *identity;          /* unique per process: pod name + "_" + random */
     ak_msec lease;                 /* 0: 15 s */
     ak_msec renew_deadline;        /* 0: 10 s */
     ak_msec retry_period;          /* 0: 2 s; candidates look twice as often */
+    /* An annotation of the Lease in which its holder says where it is reached, and what we write there when we hold
+     * it (NULL: nothing). Both are borrowed. annotation NULL: none is read or written. */
+    const char *address_annotation, *address;
     /* Called on the leader thread. started: leadership begins (start controllers, quickly). stopped: it
      * ended, for any reason; when it returns nothing of ours writes any more. */
     void (*started)(void *user);
@@ -38,4 +43,8 @@ AK_PUBLIC void ak_leader_stop(struct ak_leader *self); /* stopped(), gives the L
 /* May we write at this instant? Thread: any; cheap: an atomic read and a clock read. */
 AK_PUBLIC bool ak_leader_is_leading(const struct ak_leader *self);
 AK_PUBLIC bool ak_leader_may_write(void *self); /* the same, for struct ak_apply */
+/* Where the holder of the Lease says that it is reached, as we saw it last (candidates look about once a second). false:
+ * nobody holds it, or it does not say. Thread: any. */
+AK_PUBLIC bool ak_leader_find_address(struct ak_leader *self,
+                                      char ret[static AK_LEADER_ADDRESS_SIZE]);
 #endif

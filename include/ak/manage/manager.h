@@ -59,7 +59,7 @@ struct ak_manager_options {
     size_t n_controllers;
     void *user; /* for reconcile, routes' keys(), collect and services */
     bool leader_elect;
-    struct ak_leader_options leader;                   /* timings only */
+    struct ak_leader_options leader;                   /* timings and address only */
     const char *bind_address;                          /* NULL: all */
     int metrics_port, probe_port;                      /* negative: off; 0: any free one */
     void (*collect)(struct ak_metrics *m, void *user); /* more metrics; may be NULL */
@@ -87,6 +87,9 @@ AK_PUBLIC struct ak_client *ak_manager_client(struct ak_manager *self);
 AK_PUBLIC struct ak_events *ak_manager_events(struct ak_manager *self);
 AK_PUBLIC const struct ak_apply *ak_manager_apply(struct ak_manager *self);
 AK_PUBLIC struct ak_queue *ak_manager_queue(struct ak_manager *self, const char *controller);
+/* Where the leader says that it is reached (options.leader.address of that process). false: there is none that says so. */
+AK_PUBLIC bool ak_manager_find_leader(struct ak_manager *self,
+                                      char ret[static AK_LEADER_ADDRESS_SIZE]);
 AK_PUBLIC bool ak_manager_is_synced(struct ak_manager *self);
 AK_PUBLIC struct ak_loop *ak_manager_loop(struct ak_manager *self);
 /* The ports that are really bound; 0: off, or not started yet. */

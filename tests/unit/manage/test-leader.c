@@ -163,7 +163,8 @@ static void on_stopped(void *user)
     atomic_fetch_add(&c->stopped, 1);
 }
 
-static void candidate_start(struct candidate *c, struct server *s, const char *identity)
+static void candidate_start_at(struct candidate *c, struct server *s, const char *identity,
+                               const char *address)
 {
     struct ak_leader_options o = {
         .namespace_ = "ns",
@@ -175,12 +176,19 @@ static void candidate_start(struct candidate *c, struct server *s, const char *i
         .started = on_started,
         .stopped = on_stopped,
         .user = c,
+        .address_annotation = "example.com/address",
+        .address = address,
     };
 
     *c = (struct candidate){0};
     assert_int_equal(ak_client_new(s->config, &c->client, NULL), 0);
     assert_int_equal(ak_leader_new(c->client, &o, &c->leader, NULL), 0);
     assert_int_equal(ak_leader_start(c->leader, NULL), 0);
+}
+
+static void candidate_start(struct candidate *c, struct server *s, const char *identity)
+{
+    candidate_start_at(c, s, identity, NULL);
 }
 
 static void candidate_done(struct candidate *c)
@@ -363,6 +371,38 @@ static void test_a_holder_that_died_is_followed_after_its_lease(void **state)
     candidate_done(&b);
 }
 
+static void wait_for_address(struct candidate *c, const char *wanted)
+{
+    char address[AK_LEADER_ADDRESS_SIZE];
+
+    while (ak_leader_find_address(c->leader, address) != (wanted[0] != 0) ||
+           !ak_streq(address, wanted))
+        pause_ms(5);
+}
+
+static void test_everybody_learns_where_the_leader_is_reached(void **state)
+{
+    struct server *s = *state;
+    struct candidate a, b;
+
+    candidate_start_at(&a, s, "a", "10.0.0.1:8082");
+    wait_for(&a.started, 1);
+    candidate_start(&b, s, "b");
+    wait_for_address(&a, "10.0.0.1:8082");
+    wait_for_address(&b, "10.0.0.1:8082");
+    ak_leader_stop(a.leader);
+    wait_for(&b.started, 1);
+    wait_for_address(&b, ""); /* it says nothing, and nothing of the one before it stays */
+    ak_mutex_lock(&s->lock);
+    assert_null(ak_json_text(s->lease, "metadata", "annotations", "example.com/address", NULL));
+    ak_mutex_unlock(&s->lock);
+    candidate_done(&a);
+    candidate_start_at(&a, s, "a", "[::1]:1");
+    candidate_done(&b);
+    wait_for_address(&a, "[::1]:1");
+    candidate_done(&a);
+}
+
 static void test_options_that_cannot_work_are_refused(void **state)
 {
     static const struct ak_leader_options cases[] = {
@@ -392,6 +432,7 @@ int main(void)
         WITH_SERVER(test_another_name_in_the_lease_ends_leadership_at_once),
         WITH_SERVER(test_a_lease_that_was_deleted_or_relabelled_is_kept),
         WITH_SERVER(test_a_holder_that_died_is_followed_after_its_lease),
+        WITH_SERVER(test_everybody_learns_where_the_leader_is_reached),
         cmocka_unit_test(test_options_that_cannot_work_are_refused),
     };
     ak_json_setup();

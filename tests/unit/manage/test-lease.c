@@ -116,6 +116,23 @@ static void test_a_lease_that_is_given_back_has_no_holder_and_keeps_its_labels(v
     assert_string_equal(ak_json_text(l, "metadata", "labels", "a", NULL), "b");
 }
 
+static void test_an_address_is_the_holders_and_goes_with_it(void **state)
+{
+    AK_AUTO_JSON *l = lease("me", "x", 15);
+    (void)state;
+
+    assert_null(ak_lease_address(l, "a/b"));
+    assert_int_equal(ak_lease_set_address(l, "a/b", NULL), 0);
+    assert_int_equal(ak_lease_set_address(l, "a/b", "h:1"), 0);
+    json_object_set_new(ak_json_at(l, "metadata", "annotations", NULL), "other", json_string("o"));
+    assert_string_equal(ak_lease_address(l, "a/b"), "h:1");
+    assert_int_equal(ak_lease_release(l, 1700000000000), 0);
+    assert_null(ak_lease_address(l, "a/b")); /* nobody holds it */
+    assert_int_equal(ak_lease_set_address(l, "a/b", NULL), 0);
+    assert_null(ak_json_text(l, "metadata", "annotations", "a/b", NULL));
+    assert_string_equal(ak_json_text(l, "metadata", "annotations", "other", NULL), "o");
+}
+
 static void test_every_allocation_may_fail(void **state)
 {
     bool failed = true;
@@ -126,6 +143,8 @@ static void test_every_allocation_may_fail(void **state)
         int r;
         ak_alloc_fail_after(n);
         r = ak_lease_renew(l, "me", OWN, 1700000000000);
+        if (r >= 0)
+            r = ak_lease_set_address(l, "a/b", "h:1");
         if (r >= 0)
             r = ak_lease_release(l, 1700000000000);
         failed = ak_alloc_fail_after(-1);
@@ -142,6 +161,7 @@ int main(void)
         cmocka_unit_test(test_nobodys_lease_is_free_and_ours_is_ours),
         cmocka_unit_test(test_taking_counts_a_transition_and_renewing_does_not),
         cmocka_unit_test(test_a_lease_that_is_given_back_has_no_holder_and_keeps_its_labels),
+        cmocka_unit_test(test_an_address_is_the_holders_and_goes_with_it),
         cmocka_unit_test(test_every_allocation_may_fail),
     };
     ak_json_setup();
