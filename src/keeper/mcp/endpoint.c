@@ -648,6 +648,7 @@ int ak_mcp_endpoint_new(const struct ak_mcp_endpoint_options *options, struct ak
                         struct ak_error **reterr)
 {
     AK_AUTO_PTR(ak_mcp_endpoint) self = ak_new0(struct ak_mcp_endpoint);
+    const struct ak_mcp_tools *tools = options->tools;
 
     if (!self)
         return ak_error_oom(reterr);
@@ -658,6 +659,12 @@ int ak_mcp_endpoint_new(const struct ak_mcp_endpoint_options *options, struct ak
     self->keep_alive = ak_timer_new(options->loop, on_keep_alive, self);
     if (!self->keep_alive)
         return ak_error_oom(reterr);
+    if (tools->start) {
+        int r = tools->start(options->loop, tools->user, reterr);
+
+        if (r < 0)
+            return r;
+    }
     *ret = AK_TAKE(self);
     return 0;
 }

@@ -9,11 +9,14 @@
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>
 #include <ak/json/json.h>
+#include <ak/net/loop.h>
 
 /* One tools/call under way. Whoever was given it answers it exactly once, also after cancel. */
 struct ak_mcp_call;
 
 struct ak_mcp_tools {
+    /* Once, before anything else: the loop on whose thread all of this happens. May be NULL. */
+    int (*start)(struct ak_loop *loop, void *user, struct ak_error **reterr);
     /* Appends Tool objects (name, description, inputSchema, ...) to the array. */
     int (*list)(json_t *tools, void *user, struct ak_error **reterr);
     /*
