@@ -10,7 +10,7 @@
  *     tool_result  {"id"?, "text": ..., "isError"?: true}
  *     usage        {"inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens", "turns", "costUSD"},
  *                  each only if known; counts so far, of the whole run
- *     result       {"text": ..., "isError": bool}     at most once, the final answer
+ *     result       {"text": ..., "isError": bool}     the final answer; if there are several, the last
  *     notice       {"message": ...}                   a retry, a warning
  *     stdout       {"text": ...}                      a line that is not of the format
  *     other        {"raw": ...}                       a line of the format that has no event of ours
