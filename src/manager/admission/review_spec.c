@@ -18,12 +18,17 @@ static int review_agent(struct spec_review *r, struct ak_error **reterr)
 {
     const struct ak_agent_spec *spec = r->spec;
     struct ak_agent_candidate c = {.name = r->name, .spec = spec, .old_spec = r->old_spec};
-    ak_msec now = ak_clock_wall(r->admission->clock), next;
+    ak_msec now = ak_clock_wall(r->admission->clock);
+    const struct ak_schedule_query when = {.zoneinfo_dir = r->admission->options->zoneinfo_dir,
+                                           .now = now,
+                                           .since = now,
+                                           .anchor = now};
+    struct ak_schedule_times times;
     int n = 0;
 
     if (spec->schedule)
-        n = ak_agent_schedule_next(spec->schedule, r->admission->options->zoneinfo_dir, now, now,
-                                   r->review->arena, &next, &c.schedule_problem, reterr);
+        n = ak_agent_schedule_times(spec->schedule, when, r->review->arena, &times,
+                                    &c.schedule_problem, reterr);
     if (n >= 0)
         ak_validate_agent(&c, r->findings);
     return n;

@@ -24,6 +24,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "manager/schedule/times.h"
+
 #define AK_FINDINGS_MAX_ERRORS 32   /* more are counted */
 #define AK_FINDINGS_MAX_WARNINGS 16 /* more are left out */
 
@@ -45,7 +47,7 @@ struct ak_findings {
 struct ak_agent_candidate {
     const char *name;
     const struct ak_agent_spec *spec, *old_spec;
-    const char *schedule_problem; /* of ak_agent_schedule_next(); NULL: none */
+    const char *schedule_problem; /* of ak_agent_schedule_times(); NULL: none */
 };
 void ak_validate_agent(const struct ak_agent_candidate *c, struct ak_findings *findings);
 void ak_validate_tool(const struct ak_tool_spec *spec, struct ak_findings *findings);
@@ -55,14 +57,14 @@ void ak_validate_llm_gateway(const struct ak_llm_gateway_spec *spec, struct ak_f
 void ak_validate_claw(const struct ak_claw_spec *spec, struct ak_findings *findings);
 
 /*
- * When a schedule next fires after `now`. A schedule that cannot be read is a finding, not a failure:
- * *ret_problem is then "spec.schedule.cron: ...", in the arena, and *ret_next 0; else it is NULL. Reads the
- * zone's file below `zoneinfo_dir`. Fails with -ENOMEM only.
+ * When a schedule is due and next fires; cron and time_zone of `when` are filled in here. A schedule that cannot
+ * be read is a finding, not a failure: *ret_problem is then "spec.schedule.cron: ...", in the arena, and both
+ * times 0; else it is NULL. Fails with -ENOMEM only.
  */
-AK_MUST_USE int ak_agent_schedule_next(const struct ak_agent_schedule *schedule,
-                                       const char *zoneinfo_dir, ak_msec now, ak_msec anchor,
-                                       struct ak_arena *arena, ak_msec *ret_next,
-                                       const char **ret_problem, struct ak_error **reterr);
+AK_MUST_USE int ak_agent_schedule_times(const struct ak_agent_schedule *schedule,
+                                        struct ak_schedule_query when, struct ak_arena *arena,
+                                        struct ak_schedule_times *ret, const char **ret_problem,
+                                        struct ak_error **reterr);
 
 /* ---- for the functions above ---- */
 

@@ -1,47 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ak/base/text.h>
+#include <ak/json/json.h>
 #include <string.h>
 
 #include "manager/admission/validate.h"
 #include "runtimes/runtimes.h"
-#include "manager/schedule/cron.h"
-#include "manager/schedule/zone.h"
 
 typedef void (*check_fn)(const struct ak_agent_candidate *c, struct ak_findings *f);
 
-static int next_run(const struct ak_agent_schedule *schedule, const char *zoneinfo_dir, ak_msec now,
-                    ak_msec anchor, ak_msec *ret, struct ak_error **reterr)
-{
-    AK_AUTO_PTR(ak_zone) zone = NULL;
-    struct ak_cron cron;
-    int r = ak_cron_parse(schedule->cron, &cron, reterr);
-    if (r < 0)
-        return r;
-    const char *name = schedule->time_zone ? schedule->time_zone : "UTC";
-    r = ak_zone_load(zoneinfo_dir, name, &zone, reterr);
-    if (r < 0)
-        return r; /* says spec.schedule.timeZone itself */
-    return ak_cron_next(&cron, zone, now, anchor, ret, reterr);
-}
-
-int ak_agent_schedule_next(const struct ak_agent_schedule *schedule, const char *zoneinfo_dir,
-                           ak_msec now, ak_msec anchor, struct ak_arena *arena, ak_msec *ret_next,
-                           const char **ret_problem, struct ak_error **reterr)
+int ak_agent_schedule_times(const struct ak_agent_schedule *schedule, struct ak_schedule_query when,
+                            struct ak_arena *arena, struct ak_schedule_times *ret,
+                            const char **ret_problem, struct ak_error **reterr)
 {
     AK_AUTO_PTR(ak_error) err = NULL;
     const char *problem = NULL;
-    ak_msec next = 0;
-    int r = next_run(schedule, zoneinfo_dir, now, anchor, &next, &err);
+    struct ak_schedule_times times = {0};
+    when.cron = schedule->cron;
+    when.time_zone = schedule->time_zone;
+    int r = ak_schedule_times(&when, &times, &err);
 
     if (r == -ENOMEM)
         return ak_error_oom(reterr);
     if (r < 0) {
-        next = 0;
         problem = ak_arena_strdup(arena, ak_error_message(err));
         if (!problem)
             return ak_error_oom(reterr);
     }
-    *ret_next = next;
+    *ret = times;
     *ret_problem = problem;
     return 0;
 }
@@ -65,6 +50,25 @@ static void check_goal(const struct ak_agent_candidate *c, struct ak_findings *f
         ak_refuse(f, "spec.goal", "must have exactly one of inline and configMapKeyRef");
 }
 
+/* Exactly one of prompt, run and tool; arguments that a tool can be called with. */
+static void check_step(const struct ak_agent_step *step, size_t i, struct ak_findings *f)
+{
+    AK_AUTO_JSON *arguments = NULL;
+
+    if (!!step->prompt + !!step->run + !!step->tool != 1)
+        ak_refuse(f, ak_path(f, "spec.playbook.steps[%zu]", i),
+                  "must have exactly one of prompt, run and tool");
+    if (!step->tool || !step->tool->arguments)
+        return;
+    const char *text = step->tool->arguments;
+    int r = ak_json_parse(text, strlen(text), &arguments, NULL);
+    if (r == -ENOMEM)
+        f->oom = true;
+    else if (r < 0 || !json_is_object(arguments))
+        ak_refuse(f, ak_path(f, "spec.playbook.steps[%zu].tool.arguments", i),
+                  "must be a JSON object, such as {\"name\": \"value\"}");
+}
+
 static void check_playbook(const struct ak_agent_candidate *c, struct ak_findings *f)
 {
     const struct ak_agent_playbook *book = c->spec->playbook;
@@ -76,14 +80,46 @@ static void check_playbook(const struct ak_agent_candidate *c, struct ak_finding
         ak_warn_of(f, "spec.playbook", "has no effect, because only mode system runs it");
     for (size_t i = 0; book && i < book->steps.len; i++) {
         const struct ak_agent_step *step = &book->steps.items[i];
-        if (!step->prompt == !step->run)
-            ak_refuse(f, ak_path(f, "spec.playbook.steps[%zu]", i),
-                      "must have exactly one of prompt and run");
+        check_step(step, i, f);
         if (limit && step->timeout_seconds.set && step->timeout_seconds.value > limit)
             ak_warn_of(f, ak_path(f, "spec.playbook.steps[%zu].timeoutSeconds", i),
                        "is never reached, because spec.run.timeoutSeconds is %lld",
                        (long long)limit);
     }
+}
+
+static bool has_prompt_step(const struct ak_agent_playbook *book)
+{
+    for (size_t i = 0; book && i < book->steps.len; i++)
+        if (book->steps.items[i].prompt)
+            return true;
+    return false;
+}
+
+/* What starts a run, and what the runs that nobody asks for are about. */
+static void check_run(const struct ak_agent_candidate *c, struct ak_findings *f)
+{
+    const struct ak_agent_spec *spec = c->spec;
+    bool system = spec->mode == AK_AGENT_MODE_SYSTEM;
+    bool custom = spec->runtime == AK_AGENT_RUNTIME_CUSTOM;
+    bool command = spec->run && spec->run->command.len;
+
+    if (!custom && command)
+        ak_warn_of(f, "spec.run.command", "has no effect: only runtime Custom needs to be told");
+    if (custom && command && ak_is_empty(spec->run->command.items[0]))
+        ak_refuse(f, "spec.run.command[0]", "must name a program");
+    if (custom && !command && system && has_prompt_step(spec->playbook))
+        ak_refuse(f, "spec.run.command",
+                  "must be set, because a step of the playbook has a prompt");
+    else if (custom && !command && !system && spec->schedule)
+        ak_refuse(f, "spec.run.command",
+                  "must be set, because runs are scheduled and runtime Custom has no command of "
+                  "its own");
+    else if (custom && !command && !system)
+        ak_warn_of(f, "spec.run.command", "is not set, so this Agent cannot have runs");
+    if (spec->schedule && !system && !spec->goal)
+        ak_refuse(f, "spec.goal",
+                  "must be set, because a run that the schedule starts has no other prompt");
 }
 
 /* "spec.schedule.cron: minute "61": ..." is path and message. */
@@ -202,7 +238,47 @@ static void check_immutable(const struct ak_agent_candidate *c, struct ak_findin
 
 static void check_suspend(const struct ak_agent_candidate *c, struct ak_findings *f)
 {
-    ak_check_duration(f, "spec.suspendAfter", c->spec->suspend_after);
+    const char *text = c->spec->suspend_after;
+    ak_msec span = 0;
+
+    ak_check_duration(f, "spec.suspendAfter", text);
+    if (!text || ak_parse_duration(text, &span) < 0 || span <= 0)
+        return;
+    if (span < AK_SECONDS(1))
+        ak_refuse(f, "spec.suspendAfter", "\"%s\" must be at least 1s", text);
+    else if (span < AK_MINUTES(1))
+        ak_warn_of(f, "spec.suspendAfter",
+                   "is shorter than a minute: most runs will wait until the pod is started");
+    if (!c->spec->workspace || !c->spec->workspace->persistent)
+        ak_warn_of(f, "spec.suspendAfter",
+                   "the workspace is not persistent: what is in it, and the output of runs, is "
+                   "gone when the pod is stopped");
+}
+
+/* Where model calls go. The schema has the shape of the URL; this also holds for objects from before it. */
+static void check_model(const struct ak_agent_candidate *c, struct ak_findings *f)
+{
+    static const char path[] = "spec.model.baseURL";
+    const char *url = c->spec->model ? c->spec->model->base_url : NULL;
+    const struct ak_runtime *runtime =
+        ak_runtime_find(ak_agent_runtime_to_string(c->spec->runtime));
+
+    if (ak_is_empty(url))
+        return;
+    const char *host = strstr(url, "://");
+    size_t len = host ? strcspn(host + 3, "/?#") : 0;
+    if (!ak_has_prefix(url, "http://") && !ak_has_prefix(url, "https://"))
+        ak_refuse(f, path, "must begin with https:// or http://");
+    else if (memchr(host + 3, '@', len))
+        ak_refuse(f, path, "must not hold a credential; use spec.agentToken");
+    else if (strpbrk(url, "?#"))
+        ak_refuse(f, path, "must have no query and no fragment: a path is added to it");
+    if (c->spec->gateway_ref)
+        ak_refuse(f, path, "contradicts spec.gatewayRef: model calls can go to one of them only");
+    if (runtime && runtime->keeper_unaware)
+        ak_warn_of(f, path, "has no effect: runtime %s talks to its own service only",
+                   runtime->name);
+    ak_check_clear_text(f, path, url, c->spec->agent_token != NULL);
 }
 
 static void check_resources(const struct ak_agent_candidate *c, struct ak_findings *f)
@@ -216,18 +292,18 @@ static void check_key(const struct ak_agent_candidate *c, struct ak_findings *f)
         ak_warn_of(f, "spec.agentToken",
                    "is not used with spec.gatewayRef: the gateway has the providers' keys");
     else if (!c->spec->agent_token && !c->spec->gateway_ref &&
+             !(c->spec->model && c->spec->model->base_url) &&
              c->spec->runtime != AK_AGENT_RUNTIME_CUSTOM)
-        ak_warn_of(
-            f, "spec.agentToken",
-            "neither this nor spec.gatewayRef is set, so the runtime has no key for a model");
+        ak_warn_of(f, "spec.agentToken",
+                   "neither this nor spec.gatewayRef is set, so there is no key for a model");
 }
 
 void ak_validate_agent(const struct ak_agent_candidate *c, struct ak_findings *findings)
 {
     static const check_fn checks[] = {
-        check_image,     check_goal,     check_playbook,  check_schedule,
-        check_env,       check_metadata, check_workspace, check_suspend,
-        check_immutable, check_repo,     check_resources, check_key,
+        check_image,     check_goal,      check_playbook, check_schedule,  check_env,
+        check_metadata,  check_workspace, check_suspend,  check_immutable, check_repo,
+        check_resources, check_key,       check_run,      check_model,
     };
 
     for (size_t i = 0; i < AK_ARRAY_LEN(checks); i++)

@@ -105,3 +105,31 @@ int ak_cron_next(const struct ak_cron *self, const struct ak_zone *zone, ak_msec
     return ak_error_set(reterr, -ERANGE,
                         "spec.schedule.cron: does not fire within the next 40 years");
 }
+
+/* Halves the span in which the last one must be: `last` fires, and nothing after `end` does. */
+int ak_cron_last(const struct ak_cron *self, const struct ak_zone *zone, ak_msec after,
+                 ak_msec until, ak_msec anchor, ak_msec *ret, struct ak_error **reterr)
+{
+    ak_msec last = 0, end = until;
+    int r = ak_cron_next(self, zone, after, anchor, &last, reterr);
+
+    if (r < 0)
+        return r;
+    if (last > until) {
+        *ret = 0;
+        return 0;
+    }
+    while (last < end) {
+        ak_msec middle = last + (end - last) / 2, next = 0;
+
+        r = ak_cron_next(self, zone, middle, anchor, &next, reterr);
+        if (r < 0)
+            return r;
+        if (next <= end)
+            last = next;
+        else
+            end = middle;
+    }
+    *ret = last;
+    return 0;
+}

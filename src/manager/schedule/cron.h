@@ -49,5 +49,11 @@ AK_MUST_USE int ak_cron_parse(const char *text, struct ak_cron *ret, struct ak_e
  */
 AK_MUST_USE int ak_cron_next(const struct ak_cron *self, const struct ak_zone *zone, ak_msec after,
                              ak_msec anchor, ak_msec *ret, struct ak_error **reterr);
+/*
+ * The last time in (after, until] at which it fires; *ret 0: there is none. A few dozen steps, however long
+ * that span is. -ERANGE as above, but not for a span in which nothing comes.
+ */
+AK_MUST_USE int ak_cron_last(const struct ak_cron *self, const struct ak_zone *zone, ak_msec after,
+                             ak_msec until, ak_msec anchor, ak_msec *ret, struct ak_error **reterr);
 
 #endif

@@ -105,15 +105,50 @@ static void check_rows(const struct row *rows, size_t n, const struct ak_type *t
 
 #define TOKEN "'agentToken': {'secretRef': {'name': 'k', 'key': 't'}}"
 #define CODEX "{'runtime': 'Codex', " TOKEN ", "
+#define CUSTOM "{'runtime': 'Custom', 'run': {'command': ['x']}, "
 static const struct row agents[] = {
     {CODEX "'goal': {'inline': 'x'}}", ""},
     {"{'runtime': 'Codex'}", "W spec.agentToken: neither this nor spec.gatewayRef is set"},
     {CODEX "'gatewayRef': {'name': 'g'}}", "W spec.agentToken: is not used with spec.gatewayRef"},
-    {"{'runtime': 'Custom'}", "E spec.image: must be set, because runtime Custom"},
-    {"{'runtime': 'Custom', 'image': 'a/b'}", "W spec.image: \"a/b\" may be another image"},
-    {"{'runtime': 'Custom', 'image': 'h:5000/a/b:latest'}", "W spec.image: "},
-    {"{'runtime': 'Custom', 'image': 'h:5000/a/b:1'}", ""},
-    {"{'runtime': 'Custom', 'image': 'a@sha256:00'}", ""},
+    {"{'runtime': 'Custom'}",
+     "E spec.image: must be set, because runtime Custom\nW spec.run.command: is not set"},
+    {CUSTOM "'image': 'a/b'}", "W spec.image: \"a/b\" may be another image"},
+    {CUSTOM "'image': 'h:5000/a/b:latest'}", "W spec.image: "},
+    {CUSTOM "'image': 'h:5000/a/b:1'}", ""},
+    {CUSTOM "'image': 'a@sha256:00'}", ""},
+    {CUSTOM "'image': 'a@sha256:00', 'goal': {'inline': 'x'}, 'schedule': {'cron': '@daily'}}", ""},
+    {CUSTOM "'image': 'a@sha256:00', 'schedule': {'cron': '@daily'}}",
+     "E spec.goal: must be set, because a run that the schedule starts has no other prompt"},
+    {"{'runtime': 'Custom', 'image': 'a@sha256:00'}",
+     "W spec.run.command: is not set, so this Agent cannot have runs"},
+    {"{'runtime': 'Custom', 'image': 'a@sha256:00', 'run': {'command': ['']}}",
+     "E spec.run.command[0]: must name a program"},
+    {"{'runtime': 'Custom', 'image': 'a@sha256:00', 'goal': {'inline': 'x'}, 'schedule': {'cron':"
+     " '@daily'}}",
+     "E spec.run.command: must be set, because runs are scheduled"},
+    {"{'runtime': 'Custom', 'image': 'a@sha256:00', 'mode': 'system', 'schedule': {'cron':"
+     " '@daily'}, 'playbook': {'steps': [{'name': 'a', 'run': 'x'}]}}",
+     ""},
+    {"{'runtime': 'Custom', 'image': 'a@sha256:00', 'mode': 'system', 'playbook': {'steps':"
+     " [{'name': 'a', 'prompt': 'x'}]}}",
+     "E spec.run.command: must be set, because a step of the playbook has a prompt"},
+    {CODEX "'run': {'command': ['x']}}", "W spec.run.command: has no effect"},
+    {CODEX "'schedule': {'cron': '@daily'}}", "E spec.goal: must be set"},
+    {CODEX "'model': {'name': 'm', 'baseURL': 'https://h/v1'}}", ""},
+    {CODEX "'model': {'name': 'm', 'baseURL': 'http://h/v1'}}",
+     "W spec.model.baseURL: the credential goes over the network in clear text"},
+    {"{'runtime': 'Codex', 'model': {'name': 'm', 'baseURL': 'http://h/v1'}}", ""},
+    {CODEX "'model': {'name': 'm', 'baseURL': 'https://u:p@h/v1'}}",
+     "E spec.model.baseURL: must not hold a credential"},
+    {CODEX "'model': {'name': 'm', 'baseURL': 'https://h/v1?x=1'}}",
+     "E spec.model.baseURL: must have no query"},
+    {CODEX "'model': {'name': 'm', 'baseURL': 'ftp://h/'}}",
+     "E spec.model.baseURL: must begin with https:// or http://"},
+    {"{'runtime': 'Codex', 'gatewayRef': {'name': 'g'}, 'model': {'name': 'm', 'baseURL':"
+     " 'https://h/'}}",
+     "E spec.model.baseURL: contradicts spec.gatewayRef"},
+    {"{'runtime': 'Cursor', " TOKEN ", 'model': {'name': 'm', 'baseURL': 'https://h/'}}",
+     "W spec.model.baseURL: has no effect"},
     {CODEX "'goal': {}}", "E spec.goal: must have exactly one of inline and configMapKeyRef"},
     {CODEX "'goal': {'inline': 'x', 'configMapKeyRef': {'name': 'c', 'key': 'k'}}}",
      "E spec.goal: must have exactly one"},
@@ -122,7 +157,7 @@ static const struct row agents[] = {
      "W spec.playbook: has no effect"},
     {CODEX "'mode': 'system', 'run': {'timeoutSeconds': 5}, 'playbook': {'steps': [{'name': 'a', "
            "'run': 'x', 'prompt': 'y'}, {'name': 'b', 'run': 'x', 'timeoutSeconds': 9}]}}",
-     "E spec.playbook.steps[0]: must have exactly one of prompt and run\n"
+     "E spec.playbook.steps[0]: must have exactly one of prompt, run and tool\n"
      "W spec.playbook.steps[1].timeoutSeconds: is never reached"},
     {CODEX "'env': [{'name': 'A', 'value': ''}, {'name': 'AGENTKUBE_X', 'value': ''}, {'name': "
            "'OPENAI_API_KEY', 'value': ''}, {'name': 'DB_PASSWORD', 'value': ''}]}",
@@ -145,6 +180,20 @@ static const struct row agents[] = {
     {CODEX "'workspace': {'repo': {'url': 'https://x/y', 'secretRef': {'name': 's'}}}}", ""},
     {CODEX "'suspendAfter': '0s'}", "E spec.suspendAfter: \"0s\" must be a duration above zero"},
     {CODEX "'suspendAfter': '1d'}", "E spec.suspendAfter: "},
+    {CODEX "'suspendAfter': '10ms', 'workspace': {'persistent': true}}",
+     "E spec.suspendAfter: \"10ms\" must be at least 1s"},
+    {CODEX "'suspendAfter': '30s', 'workspace': {'persistent': true}}",
+     "W spec.suspendAfter: is shorter than a minute"},
+    {CODEX "'suspendAfter': '30m', 'workspace': {'persistent': true}}", ""},
+    {CODEX "'suspendAfter': '30m'}", "W spec.suspendAfter: the workspace is not persistent"},
+    {CODEX
+     "'mode': 'system', 'playbook': {'steps': [{'name': 'a'}, {'name': 'b', 'tool': {'name':"
+     " 't'}}, {'name': 'c', 'tool': {'name': 't', 'arguments': '{\\\"a\\\": 1}'}}, {'name': 'd',"
+     " 'tool': {'name': 't', 'arguments': '[1]'}}, {'name': 'e', 'tool': {'name': 't',"
+     " 'arguments': '{'}}]}}",
+     "E spec.playbook.steps[0]: must have exactly one\n"
+     "E spec.playbook.steps[3].tool.arguments: must be a JSON object\n"
+     "E spec.playbook.steps[4].tool.arguments: must be a JSON object"},
     {CODEX "'resources': {'requests': {'cpu': 2, 'memory': '1Gi'}, 'limits': {'cpu': '1500m', "
            "'memory': '1Gi'}}}",
      "E spec.resources.requests[cpu]: must not be above the limit"},
@@ -335,14 +384,15 @@ static void test_a_schedule_is_read_with_its_zone(void **state)
     for (size_t i = 0; i < AK_ARRAY_LEN(rows); i++) {
         AK_AUTO(ak_arena) arena = {0};
         char text[256];
-        ak_msec next = -1;
+        struct ak_schedule_times times = {.next = -1};
+        const struct ak_schedule_query when = {.zoneinfo_dir = "/usr/share/zoneinfo"};
         const char *problem = "untouched";
         ak_arena_init(&arena, 1024, 0);
-        (void)snprintf(text, sizeof(text), CODEX "'schedule': %s}", rows[i].spec);
+        (void)snprintf(text, sizeof(text), CODEX "'goal': {'inline': 'x'}, 'schedule': %s}",
+                       rows[i].spec);
         const struct ak_agent_spec *spec = spec_of(text, &ak_agent_spec_type, &arena);
-        assert_int_equal(ak_agent_schedule_next(spec->schedule, "/usr/share/zoneinfo", 0, 0, &arena,
-                                                &next, &problem, NULL),
-                         0);
+        assert_int_equal(
+            ak_agent_schedule_times(spec->schedule, when, &arena, &times, &problem, NULL), 0);
         if (rows[i].problem) {
             assert_true(ak_has_prefix(problem, rows[i].problem));
             struct ak_findings found = {.arena = &arena};
@@ -354,7 +404,7 @@ static void test_a_schedule_is_read_with_its_zone(void **state)
             check_row(&(struct row){text, wanted}, &found);
         } else {
             assert_null(problem);
-            assert_int_equal(next, AK_HOURS(3));
+            assert_int_equal(times.next, AK_HOURS(3));
         }
     }
 }
@@ -386,7 +436,10 @@ static void test_a_lack_of_memory_is_seen(void **state)
         ak_arena_init(&arena, 16, 0);
         ak_arena_init(&other, 1024, 0);
         struct ak_findings found = {.arena = &arena};
-        const void *spec = spec_of(agents[15].spec, &ak_agent_spec_type, &other);
+        const void *spec = spec_of(
+            CODEX "'podAnnotations': {'agentkube.io/pod-hash': ''}, 'mode': 'system', 'playbook':"
+                  " {'steps': [{'name': 'a', 'tool': {'name': 't', 'arguments': '{}'}}]}}",
+            &ak_agent_spec_type, &other);
         (void)ak_alloc_fail_after(n);
         validate_agent(spec, &found);
         bool hit = ak_alloc_fail_after(-1);

@@ -52,6 +52,8 @@ void fixture_init_manifest(struct fixture *f, json_t *manifest)
     assert_int_equal(json_object_update(meta, server), 0);
     f->o.agent = decode(&ak_agent_kind, manifest);
     f->o.options = &f->options;
+    f->o.bundle = "-----BEGIN CERTIFICATE-----\nTHE MANAGER\n-----END CERTIFICATE-----\n";
+    f->o.runs.synced = true;
     assert_int_equal(ak_parse_rfc3339(NOW_TEXT, &f->o.now), 0);
     f->o.goal.found = f->o.goal.key_found = true;
     assert_int_equal(ak_digest_bytes("goal", 4, f->o.goal.hex), 0);

@@ -353,12 +353,15 @@ static void test_a_schedule_that_cannot_be_read_is_named(void **state)
 {
     struct fixture f;
     (void)state;
-    fixture_init(&f, "{'runtime': 'Codex', 'paused': false, 'schedule': {'cron': '61 * * * *'}}",
+    fixture_init(&f,
+                 "{'runtime': 'Codex', 'paused': false, 'goal': {'inline': 'x'}, 'schedule': "
+                 "{'cron': '61 * * * *'}}",
                  NULL);
     f.o.schedule_error = "spec.schedule.cron: minute \"61\": must be 0-59";
     fixture_plan(&f);
     assert_string_equal(fixture_condition(&f, "Resolved")->message, f.o.schedule_error);
     assert_null(f.plan.status.resolved->schedule);
+    assert_int_equal(f.plan.fire, 0);
     fixture_done(&f);
 }
 
@@ -456,7 +459,7 @@ static void test_an_agent_that_is_deleted_makes_nothing(void **state)
 }
 
 #define PERSISTENT(more)                                                                           \
-    "{'runtime': 'Aider', 'paused': false, 'workspace': {'persistent': true" more "}}"
+    "{'runtime': 'Codex', 'paused': false, 'workspace': {'persistent': true" more "}}"
 #define CLAIM(owner)                                                                               \
     "{'metadata': {'name': 'one-workspace', 'namespace': 'team', 'uid': 'c'" owner "}, 'spec':"    \
     " {'storageClassName': 'fast', 'accessModes': ['ReadWriteMany'], 'resources': {'requests':"    \

@@ -120,6 +120,24 @@ static void test_an_agent_with_an_image_of_its_own(void **state)
     check_golden("custom");
 }
 
+static const json_t *named(const json_t *list, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (ak_streq(ak_json_text(json_array_get(list, i), "name", NULL), name))
+            return json_array_get(list, i);
+    return NULL;
+}
+
+static const json_t *container(const struct fixture *f, const char *name)
+{
+    return named(ak_json_at(f->plan.pod, "spec", "containers", NULL), name);
+}
+
+static const char *env_value(const json_t *container_, const char *name)
+{
+    return ak_json_text(named(json_object_get(container_, "env"), name), "value", NULL);
+}
+
 /* Invariant: no key, and nothing that could fetch one, is in the agent's container. */
 static void test_no_container_of_an_agent_gets_a_key(void **state)
 {
@@ -135,15 +153,119 @@ static void test_no_container_of_an_agent_gets_a_key(void **state)
     fixture_plan(&f);
     AK_AUTO(ak_buf) text = AK_BUF_INIT(1u << 20);
     assert_int_equal(ak_json_write(f.plan.pod, &text, NULL), 0);
-    assert_null(strstr(text.data, "the-secret"));
     assert_null(strstr(text.data, "secretKeyRef"));
     assert_null(strstr(text.data, "envFrom"));
     const json_t *spec = json_object_get(f.plan.pod, "spec");
+    static const char *const secret[] = {"the-secret", "git-credential", "agent-token",
+                                         "keeper-token"};
     AK_AUTO(ak_buf) agent = AK_BUF_INIT(1u << 20);
-    assert_int_equal(ak_json_write(json_object_get(spec, "containers"), &agent, NULL), 0);
-    assert_null(strstr(agent.data, "git-credential"));
+    assert_int_equal(ak_json_write(container(&f, "agent"), &agent, NULL), 0);
+    for (size_t i = 0; i < AK_ARRAY_LEN(secret); i++)
+        assert_null(strstr(agent.data, secret[i]));
     assert_non_null(strstr(agent.data, AK_TOKEN_PLACEHOLDER));
     assert_true(json_is_false(json_object_get(spec, "automountServiceAccountToken")));
+    assert_null(json_object_get(spec, "shareProcessNamespace"));
+    fixture_done(&f);
+}
+
+/* The keeper has the key and the pod's token, as files of its own. The Secret's other keys are nobody's. */
+static void test_the_keeper_alone_has_the_key(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f,
+                 "{'runtime': 'ClaudeCode', 'paused': false, 'agentToken': {'secretRef': {'name':"
+                 " 'the-secret', 'key': 'k'}}}",
+                 NULL);
+    f.o.token.found = f.o.token.key_found = true;
+    fixture_plan(&f);
+    const json_t *mounts = json_object_get(container(&f, "keeper"), "volumeMounts");
+    static const char *const wanted[] = {"agent-token", "keeper-token", "link"};
+    assert_int_equal(json_array_size(mounts), AK_ARRAY_LEN(wanted));
+    for (size_t i = 0; i < AK_ARRAY_LEN(wanted); i++)
+        assert_non_null(named(mounts, wanted[i]));
+    const json_t *volume = named(ak_json_at(f.plan.pod, "spec", "volumes", NULL), "agent-token");
+    assert_string_equal(ak_json_text(volume, "secret", "secretName", NULL), "the-secret");
+    const json_t *items = ak_json_at(volume, "secret", "items", NULL);
+    assert_int_equal(json_array_size(items), 1);
+    assert_string_equal(ak_json_text(json_array_get(items, 0), "key", NULL), "k");
+    assert_string_equal(env_value(container(&f, "keeper"), "AGENTKUBE_KEY_FILE"),
+                        "/agentkube/key/key");
+    fixture_done(&f);
+}
+
+/* A runtime that talks to its vendor only has its key itself; then the keeper needs none. */
+static void test_a_runtime_that_cannot_use_the_keeper_gets_the_key(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f,
+                 "{'runtime': 'Cursor', 'paused': false, 'agentToken': {'secretRef': {'name':"
+                 " 'the-secret', 'key': 'k'}}}",
+                 NULL);
+    f.o.token.found = f.o.token.key_found = true;
+    fixture_plan(&f);
+    const json_t *key = named(json_object_get(container(&f, "agent"), "env"), "CURSOR_API_KEY");
+    assert_null(json_object_get(key, "value"));
+    assert_string_equal(ak_json_text(key, "valueFrom", "secretKeyRef", "name", NULL), "the-secret");
+    assert_string_equal(ak_json_text(key, "valueFrom", "secretKeyRef", "key", NULL), "k");
+    assert_null(named(ak_json_at(f.plan.pod, "spec", "volumes", NULL), "agent-token"));
+    assert_null(env_value(container(&f, "keeper"), "AGENTKUBE_KEY_FILE"));
+    assert_null(env_value(container(&f, "keeper"), "AGENTKUBE_MODEL_BASE_URL"));
+    fixture_done(&f);
+}
+
+/* Gateways are not run: no model call is answered, and no key is put where it is not used. */
+static void test_with_a_gateway_the_keeper_has_neither_key_nor_upstream(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f,
+                 "{'runtime': 'ClaudeCode', 'paused': false, 'gatewayRef': {'name': 'g'},"
+                 " 'agentToken': {'secretRef': {'name': 'the-secret', 'key': 'k'}}}",
+                 NULL);
+    f.o.gateway_found = f.o.token.found = f.o.token.key_found = true;
+    fixture_plan(&f);
+    assert_null(env_value(container(&f, "keeper"), "AGENTKUBE_MODEL_BASE_URL"));
+    assert_null(env_value(container(&f, "keeper"), "AGENTKUBE_KEY_FILE"));
+    assert_null(named(ak_json_at(f.plan.pod, "spec", "volumes", NULL), "agent-token"));
+    assert_non_null(strstr(fixture_condition(&f, "Resolved")->message, "LLMGateway"));
+    fixture_done(&f);
+}
+
+static void test_the_keeper_takes_the_users_proxy(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f,
+                 "{'runtime': 'ClaudeCode', 'paused': false, 'env': [{'name': 'HTTPS_PROXY',"
+                 " 'value': 'http://p:1'}, {'name': 'no_proxy', 'value': '10.0.0.0/8'}, {'name':"
+                 " 'NO_PROXY', 'value': 'other'}]}",
+                 NULL);
+    fixture_plan(&f);
+    const json_t *keeper = container(&f, "keeper");
+    assert_string_equal(env_value(keeper, "https_proxy"), "http://p:1");
+    assert_string_equal(env_value(keeper, "no_proxy"), "10.0.0.0/8");
+    assert_null(env_value(keeper, "HTTPS_PROXY"));
+    fixture_done(&f);
+}
+
+static void test_the_agentlet_is_told_how_runs_go(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f,
+                 "{'runtime': 'Custom', 'image': 'a@sha256:0', 'paused': false, 'mode': 'system',"
+                 " 'playbook': {'steps': [{'name': 'a', 'run': 'true'}]}, 'run': {'command':"
+                 " ['/bin/it', '--say', '{prompt} $HOME'], 'maxQueued': 3, 'maxRetained': 7}}",
+                 NULL);
+    fixture_plan(&f);
+    const json_t *agent = container(&f, "agent");
+    assert_string_equal(env_value(agent, "AGENTKUBE_MODE"), "system");
+    assert_string_equal(env_value(agent, "AGENTKUBE_RUN_MAX_QUEUED"), "3");
+    assert_string_equal(env_value(agent, "AGENTKUBE_RUN_MAX_RETAINED"), "7");
+    assert_string_equal(env_value(agent, "AGENTKUBE_RUN_COMMAND"),
+                        "[\"/bin/it\",\"--say\",\"{prompt} $$HOME\"]");
     fixture_done(&f);
 }
 
@@ -154,6 +276,11 @@ int main(void)
         cmocka_unit_test(test_an_agent_with_everything),
         cmocka_unit_test(test_an_agent_with_an_image_of_its_own),
         cmocka_unit_test(test_no_container_of_an_agent_gets_a_key),
+        cmocka_unit_test(test_the_keeper_alone_has_the_key),
+        cmocka_unit_test(test_a_runtime_that_cannot_use_the_keeper_gets_the_key),
+        cmocka_unit_test(test_with_a_gateway_the_keeper_has_neither_key_nor_upstream),
+        cmocka_unit_test(test_the_keeper_takes_the_users_proxy),
+        cmocka_unit_test(test_the_agentlet_is_told_how_runs_go),
     };
     ak_json_setup();
     return cmocka_run_group_tests(tests, NULL, NULL);

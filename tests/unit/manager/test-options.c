@@ -47,6 +47,22 @@ static void test_defaults_are_the_documented_ones(void **state)
     assert_null(o.webhook_address);
     assert_int_equal(o.webhook_timeout, 10000);
     assert_string_equal(o.webhook_configuration, "agentkube-manager");
+    assert_int_equal(o.invoke_port, -1);
+}
+
+static void test_the_invocation_api_has_an_address_of_its_own(void **state)
+{
+    static const char *const argv[] = {"m", "--invoke-bind-address=[::1]:8082", NULL};
+    static const char *const env[] = {"POD_IP=fd00::7", NULL};
+    AK_AUTO(ak_arena) arena = {0};
+    struct ak_options o;
+    (void)state;
+    ak_arena_init(&arena, 256, 0);
+    assert_int_equal(parse(&o, argv, env, &arena, NULL), 0);
+    assert_string_equal(o.invoke_address, "::1");
+    assert_int_equal(o.invoke_port, 8082);
+    assert_string_equal(o.pod_ip, "fd00::7");
+    assert_null(o.bind_address);
 }
 
 static void test_the_webhook_has_an_address_of_its_own(void **state)
@@ -249,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_the_documented_ones),
         cmocka_unit_test(test_the_webhook_has_an_address_of_its_own),
+        cmocka_unit_test(test_the_invocation_api_has_an_address_of_its_own),
         cmocka_unit_test(test_flags_come_before_variables_and_both_before_defaults),
         cmocka_unit_test(test_in_a_pod_the_service_account_is_used),
         cmocka_unit_test(test_addresses),

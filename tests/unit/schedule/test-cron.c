@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "manager/schedule/times.h"
+
 static ak_msec at(const char *time)
 {
     ak_msec wall = 0;
@@ -179,6 +181,59 @@ static void clocks_out_of_range_are_refused(void **state)
     assert_int_equal(ak_cron_next(&cron, NULL, AK_CRON_MAX_WALL, 0, &next, NULL), 0);
 }
 
+/* Against the plain way: one time after another. */
+static void the_last_time_is_what_stepping_finds(void **state)
+{
+    static const char *const texts[] = {"* * * * *",    "*/7 3 * * *",    "0 4 * * 1-5",
+                                        "0 0 29 2 *",   "15 10 1,15 * 5", "@every 37m",
+                                        "30 2 * * sun", "59 23 31 12 *"};
+    static const ak_msec spans[] = {1, AK_SECONDS(59), AK_MINUTES(1), AK_HOURS(5),
+                                    AK_HOURS(24 * 40)};
+    static const ak_msec start = AK_SECONDS(1772323200); /* 2026-03-01 */
+    static const ak_msec anchor = AK_SECONDS(1772000011);
+    AK_AUTO_PTR(ak_zone) zone = NULL;
+
+    (void)state;
+    assert_int_equal(ak_zone_load(AK_ZONE_DIR, "Europe/Berlin", &zone, NULL), 0);
+    for (size_t i = 0; i < AK_ARRAY_LEN(texts); i++)
+        for (size_t k = 0; k < AK_ARRAY_LEN(spans); k++) {
+            struct ak_cron cron;
+            ak_msec want = 0, found = -1, next = 0;
+
+            assert_int_equal(ak_cron_parse(texts[i], &cron, NULL), 0);
+            for (ak_msec after = start;; after = want = next) {
+                assert_int_equal(ak_cron_next(&cron, zone, after, anchor, &next, NULL), 0);
+                if (next > start + spans[k])
+                    break;
+            }
+            assert_int_equal(
+                ak_cron_last(&cron, zone, start, start + spans[k], anchor, &found, NULL), 0);
+            if (found != want)
+                fail_msg("%s in %lld: %lld, not %lld", texts[i], (long long)spans[k],
+                         (long long)found, (long long)want);
+        }
+}
+
+static void times_are_what_is_due_and_what_comes(void **state)
+{
+    struct ak_schedule_times times = {0};
+    AK_AUTO_PTR(ak_error) err = NULL;
+    struct ak_schedule_query q = {
+        .cron = "0 3 * * *", .zoneinfo_dir = AK_ZONE_DIR, .now = AK_HOURS(51), .since = 0};
+
+    (void)state;
+    assert_int_equal(ak_schedule_times(&q, &times, NULL), 0);
+    assert_int_equal(times.due, AK_HOURS(51)); /* 51 hours: 03:00 of the third day, exactly */
+    assert_int_equal(times.next, AK_HOURS(75));
+    q.since = AK_HOURS(100); /* later than now: dealt with already */
+    assert_int_equal(ak_schedule_times(&q, &times, NULL), 0);
+    assert_int_equal(times.due, 0);
+    assert_int_equal(times.next, AK_HOURS(123));
+    q.time_zone = "Nowhere/Land";
+    assert_true(ak_schedule_times(&q, &times, &err) < 0);
+    assert_non_null(strstr(ak_error_message(err), "spec.schedule.timeZone: "));
+}
+
 static void an_error_without_memory_is_still_an_error(void **state)
 {
     AK_AUTO_PTR(ak_error) err = NULL;
@@ -200,6 +255,8 @@ int main(void)
         cmocka_unit_test(impossible_days_are_fine_where_a_weekday_can_stand_in),
         cmocka_unit_test(length_has_a_limit),
         cmocka_unit_test(clocks_out_of_range_are_refused),
+        cmocka_unit_test(the_last_time_is_what_stepping_finds),
+        cmocka_unit_test(times_are_what_is_due_and_what_comes),
         cmocka_unit_test(an_error_without_memory_is_still_an_error),
     };
 

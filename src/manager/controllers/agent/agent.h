@@ -4,8 +4,9 @@
  *
  * Reads:  Agents, their pods and claims; ConfigMaps (metadata) and the other kinds of ours, as far as
  *         Agents name them; contents of named Secrets and ConfigMaps, as digests.
- * Writes: pods (create, delete), PersistentVolumeClaims (apply), Agent status, Events. Nothing else does.
- * Wakes:  rows of "agent" in wiring.c; its own timers (backoff, schedule, Secrets).
+ * Writes: pods (create, delete), PersistentVolumeClaims (apply), Agent status, Events. Nothing else does; what the
+ *         status says of runs is written by manager/runs, which it tells when one is due and where the pod is.
+ * Wakes:  rows of "agent" in wiring.c; news of runs; its own timers (backoff, schedule, suspension, Secrets).
  * Never:  touches an object that it does not own by uid; lists Secrets; keeps a Secret's value.
  */
 #ifndef AK_MANAGER_AGENT_H
@@ -22,6 +23,7 @@
 
 struct ak_admission;
 struct ak_manager;
+struct ak_runs;
 
 /* Everything that a reconcile needs. Caches are found once the manager exists. */
 struct ak_agents {
@@ -31,6 +33,7 @@ struct ak_agents {
     const struct ak_clock *clock;
     struct ak_cache *agents, *pods, *claims, *configmaps, *tools, *mcps, *gateways;
     struct ak_admission *admission; /* NULL: no webhook is served */
+    struct ak_runs *runs;
 };
 
 /* `user` is a struct ak_agents. */

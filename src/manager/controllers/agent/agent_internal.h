@@ -14,6 +14,7 @@
 #include "manager/controllers/agent/agent.h"
 #include "manager/controllers/agent/specs/specs.h"
 #include "manager/kinds.h"
+#include "manager/runs/runs.h"
 
 #define AK_AGENT_ARENA_MAX (4u << 20)        /* bytes of one reconcile */
 #define AK_AGENT_GROUP_MAX 256               /* Agents that share one memory */
@@ -21,6 +22,9 @@
 #define AK_AGENT_MESSAGE_MAX 1024            /* bytes of what a container said, in a condition */
 #define AK_AGENT_BACKOFF_FIRST AK_SECONDS(5) /* doubled with each failed pod ... */
 #define AK_AGENT_BACKOFF_MAX AK_MINUTES(5)
+#define AK_AGENT_CLOCK_CHECK AK_MINUTES(10) /* timers do not see that somebody sets the clock */
+#define AK_AGENT_SCHEDULE_TOLERANCE AK_SECONDS(5) /* our own way to a run is no delay of it */
+#define AK_AGENT_ASK_AGAIN AK_MINUTES(1) /* while somebody is in the container, or nobody answers */
 #define AK_AGENT_BACKOFF_RESET AK_MINUTES(10) /* ... until one was ready for so long */
 
 /* ---- observe ---- */
@@ -38,8 +42,15 @@ struct ak_agent_observed {
     bool gateway_found;
     const char *schedule_error; /* NULL: none, or no schedule */
     ak_msec next_run;           /* wall clock; 0: no schedule */
-    ak_msec now;                /* wall clock */
-    ak_msec secret_ttl;         /* when to look at its Secrets again; 0: it has none */
+    ak_msec due;                /* wall clock: the time of the schedule to act upon; 0: none */
+    struct ak_runs_view runs;
+    const char *bundle; /* PEM, for keepers; NULL: not there yet */
+    bool held;          /* a run is on its way into the pod: it must not be deleted now */
+    bool asked;         /* the next two were asked of the agentlet, before a suspend */
+    int sessions;       /* processes of people in the container; negative: there was no answer */
+    ak_msec session_activity; /* wall clock; 0: never */
+    ak_msec now;              /* wall clock */
+    ak_msec secret_ttl;       /* when to look at its Secrets again; 0: it has none */
     const struct ak_options *options;
 };
 void ak_agent_observed_done(struct ak_agent_observed *self);
@@ -48,6 +59,10 @@ AK_DEFINE_AUTO(ak_agent_observed, ak_agent_observed_done)
 AK_MUST_USE int ak_agent_observe(struct ak_agents *self, const struct ak_request *req,
                                  struct ak_arena *arena, struct ak_agent_observed *ret,
                                  struct ak_error **reterr);
+
+/* Its part about runs once more, after something was done about them. */
+AK_MUST_USE int ak_agent_observe_runs(struct ak_agents *self, struct ak_arena *arena,
+                                      struct ak_agent_observed *o, struct ak_error **reterr);
 
 static inline const struct ak_agent_spec *ak_agent_spec_of(const struct ak_agent_observed *o)
 {
@@ -62,6 +77,15 @@ static inline const struct ak_agent_status *ak_agent_status_of(const struct ak_a
 const char *ak_agent_workspace_name(const struct ak_object *agent, struct ak_arena *arena);
 const char *ak_agent_memory_name(const struct ak_object *agent, struct ak_arena *arena);
 const char *ak_agent_group(const struct ak_object *agent); /* or NULL */
+
+/* ---- schedule ---- */
+
+/* Times of the schedule up to this one (wall clock) have been dealt with, or are nobody's business. Pure. */
+ak_msec ak_agent_schedule_since(const struct ak_agent_observed *o);
+/* Fills next_run, due and schedule_error; everything else has to be there. Reads the zone's file. */
+AK_MUST_USE int ak_agent_schedule_observe(struct ak_agent_observed *o, struct ak_arena *arena,
+                                          struct ak_error **reterr);
+bool ak_agent_schedule_is_late(const struct ak_agent_observed *o, ak_msec due);
 
 /* ---- resolve: what the spec means ---- */
 
@@ -79,6 +103,7 @@ struct ak_agent_view {
     const struct ak_runtime *runtime;   /* NULL: unset */
     const struct ak_provider *provider; /* NULL: not known */
     const char *group;
+    bool token_exposed; /* the runtime itself has to have the key */
     struct ak_agent_resolved resolved;
     struct ak_problem problems[AK_AGENT_PROBLEMS_MAX];
     size_t n_problems, n_more;
@@ -117,14 +142,20 @@ struct ak_pod_view {
     const char *reason, *message; /* of the condition Ready */
     bool warning;
     bool sticky; /* kubelet alternates between two texts here: keep the first */
+    bool
+        can_work; /* a run may be under way in it: the agent runs, and the keeper is no lost cause */
     const char *uid, *node, *image_digest, *hash;
     int64_t restarts;
     ak_msec started, ended;                  /* ended: AK_POD_ENDED only */
     const struct ak_agent_termination *last; /* of the agent's container or the pod; NULL: none */
 };
+/* Images for messages: the agent's, and ours, which the other containers have. */
+struct ak_pod_images {
+    const char *agent, *manager;
+};
 AK_MUST_USE int ak_pod_view_make(const struct ak_object *pod, const struct ak_meta *agent,
-                                 const char *image, struct ak_arena *arena, struct ak_pod_view *ret,
-                                 struct ak_error **reterr);
+                                 const struct ak_pod_images *images, struct ak_arena *arena,
+                                 struct ak_pod_view *ret, struct ak_error **reterr);
 
 /* ---- plan ---- */
 
@@ -136,11 +167,17 @@ enum ak_agent_move { /* at most one write to the pod in a reconcile */
 };
 struct ak_agent_plan {
     enum ak_agent_move move;
-    json_t *pod;                   /* CREATE: the pod */
-    const char *why;               /* of the step, for the event: "the spec changed" */
-    json_t *workspace, *memory;    /* claims to apply, before the step; NULL: none */
-    struct ak_agent_status status; /* conditions included */
-    struct ak_condition conditions[4];
+    json_t *pod;       /* CREATE: the pod */
+    const char *why;   /* of the step, for the event: "the spec changed" */
+    bool gently;       /* DELETE: only if no run is in the pod, and none on its way */
+    bool status_first; /* the status has to be on record before the step */
+    ak_msec fire;      /* wall clock: time of the schedule to act upon first; 0: none */
+    bool fire_late;    /* ... which comes too late to be run */
+    bool ask;          /* ask the agentlet who is there, then plan again */
+    const struct ak_object *pod_at_work; /* the pod, if it is ready and stays; NULL */
+    json_t *workspace, *memory;          /* claims to apply, before the step; NULL: none */
+    struct ak_agent_status status;       /* conditions included */
+    struct ak_condition conditions[4];   /* Ready, Resolved, Paused, TokenExposed */
     size_t n_conditions;
     ak_msec again_after; /* negative: no */
     /* Set by apply: a pod was made, and its appearance in the cache is about to wake us. One write less

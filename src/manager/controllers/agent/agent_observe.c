@@ -4,41 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "manager/admission/validate.h"
 #include "manager/controllers/agent/agent_internal.h"
-
-const char *ak_agent_workspace_name(const struct ak_object *agent, struct ak_arena *arena)
-{
-    const struct ak_agent *body = ak_object_body(agent);
-    if (!body->spec || !body->spec->workspace || !body->spec->workspace->persistent)
-        return NULL;
-    return ak_arena_printf(arena, "%s-workspace", ak_object_meta(agent)->name);
-}
-
-const char *ak_agent_memory_name(const struct ak_object *agent, struct ak_arena *arena)
-{
-    const char *group = ak_agent_group(agent);
-    if (!group)
-        return NULL;
-    /* A label may hold capitals, dots and underscores, the name of a claim must not. */
-    char digest[AK_DIGEST_SIZE];
-    bool changed = false;
-    char *name = ak_arena_printf(arena, "agentgroup-%s", group);
-    for (char *p = name; p && *p; p++) {
-        char was = *p;
-        if (*p >= 'A' && *p <= 'Z')
-            *p = (char)(*p - 'A' + 'a');
-        else if (*p == '_' || *p == '.')
-            *p = '-';
-        changed = changed || *p != was;
-    }
-    if (!name || !changed)
-        return name;
-    /* "Red" and "red" are two groups. */
-    if (ak_digest_bytes(group, strlen(group), digest) < 0)
-        return NULL;
-    return ak_arena_printf(arena, "%s-%.8s", name, digest);
-}
 
 void ak_agent_observed_done(struct ak_agent_observed *self)
 {
@@ -189,10 +155,17 @@ static int observe_references(struct ak_agents *self, struct ak_arena *arena,
         o->gateway_found = gateway != NULL;
     }
     if (r >= 0 && spec->schedule)
-        r = ak_agent_schedule_next(spec->schedule, self->options->zoneinfo_dir, o->now,
-                                   ak_object_meta(o->agent)->created, arena, &o->next_run,
-                                   &o->schedule_error, reterr);
+        r = ak_agent_schedule_observe(o, arena, reterr);
     return r;
+}
+
+int ak_agent_observe_runs(struct ak_agents *self, struct ak_arena *arena,
+                          struct ak_agent_observed *o, struct ak_error **reterr)
+{
+    o->bundle = ak_runs_bundle(self->runs, arena);
+    if (ak_runs_look(self->runs, o->agent, arena, &o->runs) < 0 || !o->runs.synced)
+        return ak_error_oom(reterr);
+    return 0;
 }
 
 int ak_agent_observe(struct ak_agents *self, const struct ak_request *req, struct ak_arena *arena,
@@ -202,7 +175,9 @@ int ak_agent_observe(struct ak_agents *self, const struct ak_request *req, struc
     o.agent = ak_cache_get(self->agents, req->ns, req->name);
     if (!o.agent)
         return 1;
-    int r = observe_children(self, arena, &o, reterr);
+    int r = ak_agent_observe_runs(self, arena, &o, reterr);
+    if (r >= 0)
+        r = observe_children(self, arena, &o, reterr);
     /* What is being deleted, or cannot be read, needs no references. */
     if (r >= 0 && ak_agent_spec_of(&o) && !ak_object_meta(o.agent)->deleting)
         r = observe_references(self, arena, &o, reterr);

@@ -19,6 +19,7 @@ struct planning {
     struct ak_arena *arena;
     struct ak_agent_view view;
     struct ak_pod_view pod;
+    ak_msec suspend_after; /* 0: never */
     struct ak_agent_plan *plan;
     struct ak_error **reterr;
 };
@@ -63,11 +64,17 @@ static void set_condition(struct ak_agent_plan *plan, const struct ak_agent_obse
     plan->status.conditions.len = plan->n_conditions;
 }
 
+/* How many pods are wanted, and how many of them are ready. */
+static const char *ready_text(enum ak_agent_phase phase)
+{
+    return phase == AK_AGENT_PHASE_SUSPENDED ? "0/0" : "0/1";
+}
+
 void ak_agent_plan_not_ready(struct ak_agent_plan *self, const struct ak_agent_observed *o,
                              enum ak_agent_phase phase, const char *reason, const char *message)
 {
     self->status.phase = phase;
-    self->status.ready = "0/1";
+    self->status.ready = ready_text(phase);
     set_condition(self, o, "Ready", false, reason, message);
 }
 
@@ -98,7 +105,6 @@ static void fill_status(struct planning *p)
     p->view.resolved.image_digest = p->pod.image_digest;
     s->resolved = &p->view.resolved;
     s->next_run_time = p->o->next_run;
-    s->last_run_time = p->old->last_run_time;
     s->last_termination = p->pod.last ? p->pod.last : p->old->last_termination;
     if (!ours)
         return;
@@ -236,6 +242,7 @@ static const char *digest_or_null(const struct ak_digest *d)
 static int build_pod(struct planning *p, json_t **ret)
 {
     const struct ak_agent_resolved *res = &p->view.resolved;
+    bool has_key = p->spec->agent_token && !p->spec->gateway_ref;
     const struct ak_agent_pod_input in = {
         .meta = p->meta,
         .spec = p->spec,
@@ -245,6 +252,11 @@ static int build_pod(struct planning *p, json_t **ret)
         .image = res->image,
         .model = res->model,
         .token_variable = res->token_variable,
+        .provider_name = res->provider,
+        .model_base_url = res->base_url,
+        .bundle = p->o->bundle,
+        .keeper_has_key = has_key && !p->view.token_exposed,
+        .token_exposed = p->view.token_exposed,
         .group = p->view.group,
         .workspace_claim = res->workspace,
         .memory_claim = res->memory,
@@ -332,55 +344,181 @@ static int plan_create(struct planning *p, json_t *pod)
     return 0;
 }
 
-/* A pod that runs, or tries to. */
-static void plan_living(struct planning *p, const json_t *pod)
+/* ---- suspension ---- */
+
+/* Asleep means: the status says so, and nothing is to be done. What is to be done wakes; so does a spec that wants
+ * no sleep. A changed spec does not: the next pod is made from it. */
+static bool is_asleep(const struct planning *p)
 {
-    const char *hash = ak_json_text(pod, "metadata", "annotations", AK_ANNOTATION_POD_HASH, NULL);
-    if (!ak_streq(hash, p->pod.hash)) {
-        ak_agent_plan_not_ready(p->plan, p->o, AK_AGENT_PHASE_STARTING, "PodReplacing",
-                                "the pod is being replaced, because what it was made from changed");
-        move(p, AK_AGENT_MOVE_DELETE, "what it was made from changed");
-        return;
-    }
-    p->plan->status.backoff = backoff_so_far(p);
-    if (p->pod.state != AK_POD_READY) {
-        set_from_pod(p);
-        return;
-    }
-    set_ready(p);
-    if (!p->plan->status.backoff)
-        return;
-    ak_msec good_at = p->pod.started + AK_AGENT_BACKOFF_RESET;
-    if (p->o->now >= good_at)
-        p->plan->status.backoff = NULL;
-    else
-        again(p->plan, good_at - p->o->now);
+    return p->suspend_after && p->old->phase == AK_AGENT_PHASE_SUSPENDED && !p->o->runs.active &&
+           !p->o->held;
 }
 
-static int plan_armed(struct planning *p)
+static int plan_asleep(struct planning *p)
+{
+    static const bool there[AK_POD_STATE_MAX] = {[AK_POD_LOST] = true,
+                                                 [AK_POD_ENDED] = true,
+                                                 [AK_POD_WAITING] = true,
+                                                 [AK_POD_READY] = true};
+    const char *text = ak_arena_printf(
+        p->arena, "no run for %s: the pod was stopped, the next run starts one (spec.suspendAfter)",
+        p->spec->suspend_after);
+    if (!text)
+        return ak_error_oom(p->reterr);
+    ak_agent_plan_not_ready(p->plan, p->o, AK_AGENT_PHASE_SUSPENDED, "Suspended", text);
+    /* As it will be when the pod is gone: one write for all of it. */
+    struct ak_agent_status *s = &p->plan->status;
+    s->pod_name = s->pod_uid = s->node_name = p->view.resolved.image_digest = NULL;
+    s->start_time = 0;
+    s->restarts = 0;
+    s->last_termination = p->old->last_termination;
+    if (!there[p->pod.state])
+        return 0;
+    move(p, AK_AGENT_MOVE_DELETE, "the Agent is suspended");
+    p->plan->status_first = true;
+    p->plan->gently = p->pod.state == AK_POD_READY;
+    return 0;
+}
+
+/* A ready pod without work: for how long? Before it is stopped, the agentlet is asked who else is in it. */
+static int plan_idle(struct planning *p)
+{
+    const struct ak_agent_observed *o = p->o;
+    ak_msec ready_at = condition_at(p->plan, "Ready")->last_transition;
+    ak_msec since = AK_MAX(AK_MAX(p->pod.started, ready_at), o->runs.last_activity);
+    if (o->asked)
+        since = AK_MAX(since, o->session_activity);
+    ak_msec left = since + p->suspend_after - o->now;
+    if (left > p->suspend_after) /* the clock was set back */
+        left = p->suspend_after;
+    if (o->held)
+        again(p->plan, AK_SECONDS(1));
+    else if (left > 0)
+        again(p->plan, left);
+    else if (!o->asked)
+        p->plan->ask = true;
+    else if (o->sessions)
+        again(p->plan, AK_AGENT_ASK_AGAIN);
+    else
+        return plan_asleep(p);
+    return 0;
+}
+
+/* ---- a pod that runs, or tries to ---- */
+
+/* It is not what it should be, and a run is in it that nobody wants to lose. */
+static int plan_replace_later(struct planning *p)
+{
+    const struct ak_condition *before =
+        ak_condition_find(p->old->conditions.items, p->old->conditions.len, "Ready");
+    const char *id = p->o->runs.running_id;
+    const char *text = ak_arena_printf(
+        p->arena,
+        "the pod is to be replaced, because what it was made from changed; that waits for %s%s%s",
+        id ? "run \"" : "a run that is on its way", id ? id : "", id ? "\"" : "");
+    if (!text)
+        return ak_error_oom(p->reterr);
+    if (p->o->held)
+        again(p->plan, AK_SECONDS(1));
+    if (!before || !ak_streq(before->status, "True")) {
+        ak_agent_plan_not_ready(p->plan, p->o, AK_AGENT_PHASE_RUNNING, "PodReplacing", text);
+        return 0;
+    }
+    p->plan->status.phase = AK_AGENT_PHASE_RUNNING;
+    p->plan->status.ready = "1/1";
+    set_condition(p->plan, p->o, "Ready", true, "PodReady", text);
+    /* Ready for the generation that the pod was made from. */
+    condition_at(p->plan, "Ready")->observed_generation = before->observed_generation;
+    return 0;
+}
+
+static int plan_replace(struct planning *p)
+{
+    bool busy = p->o->held || p->o->runs.running;
+    if (p->pod.state == AK_POD_READY && busy)
+        return plan_replace_later(p);
+    if (busy && p->pod.can_work) { /* not ready for a moment */
+        set_from_pod(p);
+        return 0;
+    }
+    ak_agent_plan_not_ready(p->plan, p->o, AK_AGENT_PHASE_STARTING, "PodReplacing",
+                            "the pod is being replaced, because what it was made from changed");
+    move(p, AK_AGENT_MOVE_DELETE, "what it was made from changed");
+    p->plan->gently = p->pod.state == AK_POD_READY;
+    return 0;
+}
+
+/* `pod`: as it should be; NULL: that is not known yet, and what is there is left alone. */
+static int plan_living(struct planning *p, const json_t *pod)
+{
+    const char *hash =
+        pod ? ak_json_text(pod, "metadata", "annotations", AK_ANNOTATION_POD_HASH, NULL) : NULL;
+    p->plan->status.backoff = backoff_so_far(p);
+    if (pod && !ak_streq(hash, p->pod.hash))
+        return plan_replace(p);
+    if (p->pod.state != AK_POD_READY) {
+        set_from_pod(p);
+        return 0;
+    }
+    set_ready(p);
+    ak_msec good_at = p->pod.started + AK_AGENT_BACKOFF_RESET;
+    if (p->plan->status.backoff && p->o->now >= good_at)
+        p->plan->status.backoff = NULL;
+    else if (p->plan->status.backoff)
+        again(p->plan, good_at - p->o->now);
+    return p->suspend_after && !p->o->runs.active ? plan_idle(p) : 0;
+}
+
+/* Keepers have to know who may talk to them: no pod before there is a certificate. */
+static int plan_unlinked(struct planning *p)
+{
+    if (p->pod.state != AK_POD_ABSENT)
+        return plan_living(p, NULL);
+    p->plan->status.backoff = backoff_so_far(p);
+    ak_agent_plan_not_ready(p->plan, p->o, AK_AGENT_PHASE_PENDING, "ManagerStarting",
+                            "the certificate by which pods know the manager is not there yet");
+    again(p->plan, AK_SECONDS(5));
+    return 0;
+}
+
+/* What the pod's state asks for. */
+static int plan_pod(struct planning *p)
 {
     AK_AUTO_JSON *pod = NULL;
-    int r = build_pod(p, &pod);
-    if (r >= 0)
-        r = plan_workspace(p);
-    if (r >= 0)
-        r = plan_memory(p);
-    if (r < 0)
-        return r;
-    switch (p->pod.state) {
-    case AK_POD_ABSENT:
-        return plan_create(p, pod);
-    case AK_POD_ENDED:
+    bool living = p->pod.state == AK_POD_WAITING || p->pod.state == AK_POD_READY;
+    if (!p->o->bundle && (living || p->pod.state == AK_POD_ABSENT))
+        return plan_unlinked(p);
+    if (p->pod.state == AK_POD_ENDED)
         return plan_over(p);
-    case AK_POD_WAITING:
-    case AK_POD_READY:
-        plan_living(p, pod);
-        return 0;
-    default: /* foreign, former, stopping, lost: time or people have to act */
+    if (!living && p->pod.state != AK_POD_ABSENT) {
+        /* foreign, former, stopping, lost: time or people have to act */
         p->plan->status.backoff = backoff_so_far(p);
         set_from_pod(p);
         return 0;
     }
+    int r = build_pod(p, &pod);
+    if (r < 0)
+        return r;
+    return living ? plan_living(p, pod) : plan_create(p, pod);
+}
+
+/* A firing is an act of its own; what follows from it is decided afresh. */
+static void plan_firing(struct planning *p)
+{
+    p->plan->fire = p->o->due;
+    if (p->plan->fire)
+        p->plan->fire_late = ak_agent_schedule_is_late(p->o, p->o->due);
+}
+
+static int plan_armed(struct planning *p)
+{
+    plan_firing(p);
+    int r = plan_workspace(p);
+    if (r >= 0)
+        r = plan_memory(p);
+    if (r < 0)
+        return r;
+    return is_asleep(p) ? plan_asleep(p) : plan_pod(p);
 }
 
 static void plan_paused(struct planning *p)
@@ -398,14 +536,16 @@ static void plan_paused(struct planning *p)
                                   : "nothing is started as long as spec.paused is true");
 }
 
-/* The spec is wrong, or names something that is not there. Nothing is started; what runs is left alone, and
- * stays ready if it was made from this very spec. */
+/* The spec is wrong, or names something that is not there. Nothing is started, neither a pod nor by the schedule;
+ * what runs is left alone, and stays ready if it was made from this very spec. */
 static int plan_blocked(struct planning *p, const struct ak_problem *worst)
 {
     const struct ak_condition *before =
         ak_condition_find(p->old->conditions.items, p->old->conditions.len, "Ready");
     bool running = p->pod.state == AK_POD_READY;
     p->plan->status.backoff = backoff_so_far(p);
+    if (p->o->due && p->old->next_run_time) /* what is due stays so until it can be done */
+        p->plan->status.next_run_time = p->old->next_run_time;
     if (running && before && ak_streq(before->status, "True") &&
         before->observed_generation == p->meta->generation) {
         set_ready(p);
@@ -426,10 +566,35 @@ static int plan_blocked(struct planning *p, const struct ak_problem *worst)
 /* The garbage collector takes the pod along; we only say so. */
 static void plan_terminating(struct planning *p)
 {
-    p->plan->status = *p->old;
+    p->plan->status = *p->old; /* what is not ours is left out of what is written */
     p->plan->status.observed_generation = p->meta->generation;
     ak_agent_plan_not_ready(p->plan, p->o, AK_AGENT_PHASE_TERMINATING, "Terminating",
                             "the Agent is being deleted");
+}
+
+/* Said as long as it is so, also before there is a pod: it is better known early. */
+static int set_exposed(struct planning *p)
+{
+    if (!p->view.token_exposed)
+        return 0;
+    const char *text = ak_arena_printf(
+        p->arena,
+        "runtime %s cannot be pointed at the keeper: the key in Secret \"%s\" is in the "
+        "environment "
+        "of the agent's container, where the agent can read it; give it a key of its own with few "
+        "rights",
+        p->view.runtime->name, p->view.resolved.token_secret);
+    if (!text)
+        return ak_error_oom(p->reterr);
+    set_condition(p->plan, p->o, "TokenExposed", true, "RuntimeCannotUseKeeper", text);
+    return 0;
+}
+
+/* Which pod can be given work. */
+static void set_pod_at_work(struct planning *p)
+{
+    if (p->pod.state == AK_POD_READY && p->plan->move != AK_AGENT_MOVE_DELETE)
+        p->plan->pod_at_work = p->o->pod;
 }
 
 static int decide(struct planning *p)
@@ -446,8 +611,11 @@ static int decide(struct planning *p)
         r = plan_armed(p);
     if (r >= 0)
         r = set_resolved(p);
+    if (r >= 0)
+        r = set_exposed(p);
     if (r < 0)
         return r;
+    set_pod_at_work(p);
     set_condition(p->plan, p->o, "Paused", paused, paused ? "PausedBySpec" : "Armed",
                   paused ? "set spec.paused to false to arm the Agent" : "spec.paused is false");
     return 0;
@@ -458,11 +626,18 @@ static void set_timers(struct planning *p)
 {
     const struct ak_agent_observed *o = p->o;
     if (o->next_run > o->now)
-        again(p->plan, o->next_run - o->now);
-    if (o->secret_ttl) {
+        again(p->plan, AK_MIN(o->next_run - o->now, AK_AGENT_CLOCK_CHECK));
+    /* Secrets of an Agent that sleeps are read when it wakes. */
+    if (o->secret_ttl && p->plan->status.phase != AK_AGENT_PHASE_SUSPENDED) {
         uint64_t share = ak_hash_bytes(AK_HASH_SEED, p->meta->uid, strlen(p->meta->uid)) % 256;
         again(p->plan, o->secret_ttl + o->secret_ttl * (ak_msec)share / 1024);
     }
+}
+
+static int view_pod(struct planning *p)
+{
+    const struct ak_pod_images images = {p->view.resolved.image, p->o->options->manager_image};
+    return ak_pod_view_make(p->o->pod, p->meta, &images, p->arena, &p->pod, p->reterr);
 }
 
 int ak_agent_plan_make(const struct ak_agent_observed *o, struct ak_arena *arena,
@@ -481,13 +656,16 @@ int ak_agent_plan_make(const struct ak_agent_observed *o, struct ak_arena *arena
     p->arena = arena;
     p->plan = ret;
     p->reterr = reterr;
+    const char *pause = p->spec ? p->spec->suspend_after : NULL;
+    if (pause && ak_parse_duration(pause, &p->suspend_after) < 0)
+        p->suspend_after = 0; /* a problem of the spec */
     if (p->meta->deleting) {
         plan_terminating(p);
         return 0;
     }
     int r = ak_agent_resolve(o, arena, &p->view, reterr);
     if (r >= 0)
-        r = ak_pod_view_make(o->pod, p->meta, p->view.resolved.image, arena, &p->pod, reterr);
+        r = view_pod(p);
     if (r >= 0)
         r = decide(p);
     if (r >= 0)

@@ -9,12 +9,15 @@
 #include "manager/controllers/agent/agent_internal.h"
 #include "manager/images.h"
 
-#define AGENT "agent"
+#define AGENT AK_AGENT_CONTAINER
+#define KEEPER AK_KEEPER_CONTAINER
 #define WORKSPACE "workspace"
+#define KEEPER_TRIES                                                                               \
+    3 /* restarts after which a keeper that waits for the next is taken for broken */
 
 struct words {
     struct ak_arena *arena;
-    const char *image;
+    const struct ak_pod_images *images;
     struct ak_pod_view *view;
     bool oom;
 };
@@ -136,11 +139,20 @@ static const struct ak_container_ended *ended_of(const struct ak_container_statu
     return status && status->last ? status->last->ended : NULL;
 }
 
-static void say_waiting(struct words *w, const struct trouble *t, const char *message)
+/* The agent's image is in the containers that it and the clone of its repository run in. */
+static const char *image_of(const struct words *w, const char *container)
+{
+    bool agents = ak_streq(container, AGENT) || ak_streq(container, WORKSPACE);
+    const char *image = agents ? w->images->agent : w->images->manager;
+    return image ? image : "";
+}
+
+static void say_waiting(struct words *w, const struct trouble *t, const char *container,
+                        const char *message)
 {
     const char *what = t->what;
     if (t->about_image)
-        what = ak_arena_printf(w->arena, "image \"%s\" %s", w->image ? w->image : "", t->what);
+        what = ak_arena_printf(w->arena, "image \"%s\" %s", image_of(w, container), t->what);
     if (!what) {
         w->oom = true;
         return;
@@ -153,6 +165,12 @@ static void say_waiting(struct words *w, const struct trouble *t, const char *me
 static void say_ended(struct words *w, const char *container, const struct ak_container_ended *e)
 {
     const struct ending *known = find_ending(e->message);
+    if (ak_streq(e->reason, "OOMKilled") && ak_streq(container, KEEPER)) {
+        say_quoting(w, AK_AGENT_PHASE_FAILED, "OOMKilled",
+                    "the keeper used more memory than it may have and was killed", e->message,
+                    "it is started again with growing pauses; runs go on meanwhile");
+        return;
+    }
     if (ak_streq(e->reason, "OOMKilled")) {
         say_quoting(w, AK_AGENT_PHASE_FAILED, "OOMKilled",
                     "a process used more memory than the container may have and was killed",
@@ -182,7 +200,7 @@ static bool say_container(struct words *w, const struct ak_container_status *c)
     const struct ak_container_waiting *waiting = c->state ? c->state->waiting : NULL;
     for (size_t i = 0; waiting && i < AK_ARRAY_LEN(troubles); i++) {
         if (ak_streq(troubles[i].kubelet, waiting->reason)) {
-            say_waiting(w, &troubles[i], waiting->message);
+            say_waiting(w, &troubles[i], c->name, waiting->message);
             return true;
         }
     }
@@ -218,6 +236,8 @@ static void say_starting(struct words *w, const struct ak_pod *pod)
                     "check spec.resources, spec.nodeSelector, spec.tolerations and the volumes");
     else if (!pod->spec->node)
         say(w, AK_AGENT_PHASE_PENDING, "PodPending", "the pod waits for a node");
+    else if (agent && agent->ready)
+        say(w, AK_AGENT_PHASE_STARTING, "PodStarting", "the agent is ready, its keeper is not yet");
     else if (agent && agent->state && agent->state->running)
         say(w, AK_AGENT_PHASE_STARTING, "PodStarting",
             "the container runs and is not ready yet; what its setup command does is in its log");
@@ -310,10 +330,25 @@ static enum ak_pod_state foreign_state(const struct ak_meta *pod, const struct a
     return AK_POD_FOREIGN;
 }
 
+/* A keeper that is only being started again holds nothing up: the run goes on without it. */
+static bool is_lost_cause(const struct ak_container_status *keeper)
+{
+    const struct ak_container_waiting *waiting =
+        keeper && keeper->state ? keeper->state->waiting : NULL;
+    if (!waiting)
+        return false;
+    for (size_t i = 0; i < AK_ARRAY_LEN(troubles); i++)
+        if (ak_streq(troubles[i].kubelet, waiting->reason))
+            return true;
+    return ak_streq(waiting->reason, "CrashLoopBackOff") && keeper->restarts >= KEEPER_TRIES;
+}
+
 static void describe(struct words *w, const struct ak_object *object, const struct ak_pod *pod)
 {
     struct ak_pod_view *v = w->view;
     const struct ak_container_status *agent = find_status(&pod->status->containers, AGENT);
+    v->can_work = agent && agent->state && agent->state->running &&
+                  !is_lost_cause(find_status(&pod->status->containers, KEEPER));
     v->node = pod->spec->node;
     v->started = pod->status->started;
     v->restarts = agent ? agent->restarts : 0;
@@ -359,11 +394,12 @@ static void say_not_ours(struct words *w, const struct ak_object *object)
             meta->name));
 }
 
-int ak_pod_view_make(const struct ak_object *object, const struct ak_meta *agent, const char *image,
-                     struct ak_arena *arena, struct ak_pod_view *ret, struct ak_error **reterr)
+int ak_pod_view_make(const struct ak_object *object, const struct ak_meta *agent,
+                     const struct ak_pod_images *images, struct ak_arena *arena,
+                     struct ak_pod_view *ret, struct ak_error **reterr)
 {
     struct ak_pod_view view = {.state = AK_POD_ABSENT};
-    struct words w = {.arena = arena, .image = image, .view = &view};
+    struct words w = {.arena = arena, .images = images, .view = &view};
     if (object) {
         const struct ak_meta *meta = ak_object_meta(object);
         view.state = foreign_state(meta, agent);

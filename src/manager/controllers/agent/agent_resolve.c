@@ -63,6 +63,32 @@ static void resolve_model(const struct resolve *r)
     v->resolved.token_variable = ak_runtime_token_variable(v->runtime, v->provider);
 }
 
+/* Where the keeper sends model calls. That it has nowhere to send them stops nothing: not all work needs a
+ * model. */
+static void resolve_endpoint(const struct resolve *r)
+{
+    struct ak_agent_view *v = r->view;
+    const struct ak_agent_model *model = r->spec->model;
+    if (!v->runtime || r->spec->gateway_ref || v->runtime->keeper_unaware)
+        return;
+    v->resolved.base_url = model ? model->base_url : NULL;
+    if (!v->resolved.base_url && v->provider)
+        v->resolved.base_url = v->provider->base_url;
+    if (v->resolved.base_url)
+        return;
+    if (v->resolved.provider)
+        NOTE(r,
+             "spec.model.baseURL: is not set, and provider \"%s\" has no address that is the same "
+             "for "
+             "everybody; until it is, model calls are answered with an error",
+             v->resolved.provider);
+    else if (v->runtime->image || r->spec->agent_token)
+        NOTE(r,
+             "spec.model: names no provider and no baseURL, and runtime %s has no provider of its "
+             "own; until it does, model calls are answered with an error",
+             v->runtime->name);
+}
+
 static void resolve_token(const struct resolve *r)
 {
     const struct ak_secret_key_ref *ref =
@@ -70,6 +96,8 @@ static void resolve_token(const struct resolve *r)
     if (!ref)
         return;
     r->view->resolved.token_secret = ref->name;
+    r->view->token_exposed =
+        r->view->runtime && r->view->runtime->keeper_unaware && !r->spec->gateway_ref;
     if (!r->o->token.found)
         MISSING(r, "SecretNotFound",
                 "spec.agentToken.secretRef: there is no Secret \"%s\" in this namespace; create it "
@@ -165,10 +193,13 @@ static void resolve_connections(const struct resolve *r)
                     "spec.gatewayRef: there is no LLMGateway \"%s\" in this namespace",
                     res->gateway);
     }
-    if (res->tools.len || res->mcps.len || res->gateway)
+    if (res->tools.len || res->mcps.len)
+        NOTE(r, "this version of agentkube-manager does not connect Tools and MCPs: the agent runs "
+                "without them");
+    if (res->gateway)
         NOTE(r,
-             "this version of agentkube-manager does not connect Tools, MCPs and LLMGateways yet: "
-             "the agent runs without them");
+             "spec.gatewayRef: this version of agentkube-manager runs no LLMGateways: model calls "
+             "are answered with an error; use spec.agentToken and spec.model.baseURL instead");
 }
 
 static void resolve_schedule(const struct resolve *r)
@@ -244,9 +275,9 @@ int ak_agent_resolve(const struct ak_agent_observed *o, struct ak_arena *arena,
                      struct ak_agent_view *ret, struct ak_error **reterr)
 {
     static void (*const steps[])(const struct resolve *) = {
-        resolve_runtime,     resolve_model,     resolve_token,
-        resolve_goal,        resolve_workspace, resolve_group,
-        resolve_connections, resolve_schedule,  resolve_claim_drift,
+        resolve_runtime,  resolve_model,       resolve_endpoint, resolve_token,
+        resolve_goal,     resolve_workspace,   resolve_group,    resolve_connections,
+        resolve_schedule, resolve_claim_drift,
     };
     struct ak_agent_view view = {0};
     const struct resolve r = {.o = o, .spec = ak_agent_spec_of(o), .arena = arena, .view = &view};

@@ -13,8 +13,10 @@ static const struct benign {
     const char *reason;
     bool quiet;
 } benign[] = {
-    {"Paused", false},     {"BackOff", false},     {"PodStarting", true}, {"PodPending", true},
-    {"PodStopping", true}, {"PodReplacing", true}, {"Terminating", true}, {"ClaimStopping", false},
+    {"Paused", false},         {"BackOff", false},       {"PodStarting", true},
+    {"PodPending", true},      {"PodStopping", true},    {"PodReplacing", true},
+    {"Terminating", true},     {"ClaimStopping", false}, {"Suspended", false},
+    {"ManagerStarting", true},
 };
 
 static const struct benign *find_benign(const char *reason)
@@ -27,6 +29,8 @@ static const struct benign *find_benign(const char *reason)
 
 bool ak_agent_condition_is_warning(const struct ak_condition *condition)
 {
+    if (ak_streq(condition->type, "TokenExposed"))
+        return ak_streq(condition->status, "True");
     return ak_streq(condition->status, "False") && !ak_streq(condition->type, "Paused") &&
            !find_benign(condition->reason);
 }
@@ -47,16 +51,26 @@ bool ak_agent_condition_is_news(const struct ak_agent_status *before,
 
 int ak_agent_status_json(const struct ak_agent_plan *plan, json_t **ret, struct ak_error **reterr)
 {
-    return ak_encode(&ak_agent_status_type, &plan->status, ret, reterr);
+    /* Of the book of runs, which writes them under another name. */
+    static const char *const not_ours[] = {"runs", "lastRunTime", "lastRunPhase",
+                                           "lastScheduleTime", "activeRuns"};
+    AK_AUTO_JSON *status = NULL;
+    int r = ak_encode(&ak_agent_status_type, &plan->status, &status, reterr);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < AK_ARRAY_LEN(not_ours); i++)
+        (void)json_object_del(status, not_ours[i]); /* fails when it is not there */
+    *ret = AK_TAKE(status);
+    return 0;
 }
 
-/* Ready and Resolved tell; Paused is told by Ready. What one said the other need not repeat. */
+/* Ready, Resolved and TokenExposed tell; Paused is told by Ready. What one said the other need not repeat. */
 static void emit_news(struct ak_agents *self, const struct ak_agent_observed *o,
                       const struct ak_agent_plan *plan)
 {
     const struct ak_agent_status *old = ak_agent_status_of(o);
     const char *told = NULL;
-    static const char *const types[] = {"Resolved", "Ready"};
+    static const char *const types[] = {"Resolved", "Ready", "TokenExposed"};
     for (size_t i = 0; i < AK_ARRAY_LEN(types); i++) {
         const struct ak_condition *c =
             ak_condition_find(plan->conditions, plan->n_conditions, types[i]);

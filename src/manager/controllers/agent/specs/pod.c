@@ -5,152 +5,175 @@
 #include <ak/base/buf.h>
 #include <ak/base/text.h>
 #include <ak/json/json.h>
-#include <string.h>
+#include <stdio.h>
 
+#include "manager/controllers/agent/specs/parts.h"
 #include "manager/digests.h"
 #include "manager/kinds.h"
 
-#define USER 65532
 #define GRACE_SECONDS 20     /* the agentlet's, between TERM and KILL */
 #define POD_GRACE_SECONDS 30 /* the kubelet's */
+#define MODEL_URL "http://" AK_POD_LOOPBACK "/model"
 #define DEFAULT_RESOURCES "{\"requests\":{\"cpu\":\"50m\",\"memory\":\"128Mi\"}}"
 #define INSTALL_RESOURCES                                                                          \
     "{\"requests\":{\"cpu\":\"10m\",\"memory\":\"16Mi\"},\"limits\":{\"memory\":\"64Mi\"}}"
-
-/* Every builder below returns NULL when memory is short. jansson's setters take NULL as a failure, so
- * one check at the end of a chain is enough. */
-
-static json_t *parse_text(const char *text)
-{
-    json_t *tree = NULL;
-    return ak_json_parse(text, strlen(text), &tree, NULL) < 0 ? NULL : tree;
-}
-
-static json_t *security_context(bool read_only)
-{
-    return json_pack("{s:b, s:b, s:{s:[s]}}", "allowPrivilegeEscalation", 0,
-                     "readOnlyRootFilesystem", read_only, "capabilities", "drop", "ALL");
-}
-
-static json_t *mount(const char *name, const char *path, bool read_only)
-{
-    json_t *m = json_pack("{s:s, s:s}", "name", name, "mountPath", path);
-    if (m && read_only && json_object_set_new(m, "readOnly", json_true()) < 0)
-        json_decref(m), m = NULL;
-    return m;
-}
-
-/* The kubelet expands $(NAME) in values and reads $$ as $: users get what they wrote. */
-static int add_env(json_t *list, const char *name, const char *value)
-{
-    AK_AUTO(ak_buf) text = AK_BUF_INIT(256 * 1024);
-    for (const char *p = value; *p; p++)
-        if (ak_buf_add(&text, p, 1) < 0 || (*p == '$' && ak_buf_add(&text, p, 1) < 0))
-            return -ENOMEM;
-    return json_array_append_new(
-        list, json_pack("{s:s, s:s}", "name", name, "value", ak_buf_text(&text)));
-}
-
-static bool user_sets(const struct ak_agent_pod_input *in, const char *name)
-{
-    for (size_t i = 0; i < in->spec->env.len; i++)
-        if (ak_streq(in->spec->env.items[i].name, name))
-            return true;
-    return false;
-}
 
 /* A default of ours: the user's own value comes first. */
 static int add_default_env(const struct ak_agent_pod_input *in, json_t *list, const char *name,
                            const char *value)
 {
-    if (!name || ak_is_empty(value) || user_sets(in, name))
+    if (!name || ak_is_empty(value) || ak_part_user_env(in, name))
         return 0;
-    return add_env(list, name, value);
+    return ak_part_add_env(list, name, value);
+}
+
+static int add_identity_env(const struct ak_agent_pod_input *in, json_t *list)
+{
+    int r = ak_part_add_env(list, AK_AGENT_NAME_VARIABLE, in->meta->name);
+    if (r >= 0)
+        r = ak_part_add_env(list, "AGENTKUBE_AGENT_NAMESPACE", in->meta->namespace_);
+    if (r >= 0)
+        r = ak_part_add_env(list, "AGENTKUBE_RUNTIME", in->runtime->name);
+    if (r >= 0)
+        r = ak_part_add_env_number(list, "AGENTKUBE_GRACE_SECONDS", GRACE_SECONDS);
+    return r < 0 ? r : add_default_env(in, list, "HOME", "/home/agent");
+}
+
+static int add_user_env(const struct ak_agent_pod_input *in, json_t *list)
+{
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < in->spec->env.len; i++)
+        r = ak_part_add_env(list, in->spec->env.items[i].name, in->spec->env.items[i].value);
+    return r;
 }
 
 static int add_setup_env(const struct ak_agent_pod_input *in, json_t *list)
 {
     const struct ak_agent_workspace *ws = in->spec->workspace;
-    char seconds[24];
     if (!ws || ak_is_empty(ws->setup_command))
         return 0;
-    snprintf(seconds, sizeof(seconds), "%lld", (long long)ws->setup_timeout_seconds);
-    int r = add_env(list, "AGENTKUBE_SETUP_COMMAND", ws->setup_command);
-    return r < 0 ? r : add_env(list, "AGENTKUBE_SETUP_TIMEOUT_SECONDS", seconds);
+    int r = ak_part_add_env(list, "AGENTKUBE_SETUP_COMMAND", ws->setup_command);
+    return r < 0 ? r
+                 : ak_part_add_env_number(list, "AGENTKUBE_SETUP_TIMEOUT_SECONDS",
+                                          ws->setup_timeout_seconds);
 }
 
+/* The program of a Custom runtime, as a JSON array. */
+static int add_run_command(const struct ak_agent_pod_input *in, json_t *list)
+{
+    const struct ak_string_list *command = &in->spec->run->command;
+    AK_AUTO(ak_buf) text = AK_BUF_INIT(1u << 20);
+    if (in->runtime->command || !command->len)
+        return 0;
+    AK_AUTO_JSON *array = json_array();
+    int r = array ? 0 : -ENOMEM;
+    for (size_t i = 0; r >= 0 && i < command->len; i++)
+        r = json_array_append_new(array, json_string(command->items[i]));
+    if (r >= 0)
+        r = ak_json_write(array, &text, NULL);
+    return r < 0 ? r : ak_part_add_env(list, "AGENTKUBE_RUN_COMMAND", ak_buf_text(&text));
+}
+
+/* What the agentlet needs to know to start runs. */
+static int add_run_env(const struct ak_agent_pod_input *in, json_t *list)
+{
+    const struct ak_agent_run *run = in->spec->run;
+    const char *mode = ak_agent_mode_to_string(in->spec->mode);
+    const struct ak_pair fixed[] = {
+        {"AGENTKUBE_MODE", ak_is_empty(mode) ? "supervised" : mode},
+        {"AGENTKUBE_PROVIDER", in->provider_name},
+        {"AGENTKUBE_MODEL", in->model},
+        {"AGENTKUBE_MODEL_URL", MODEL_URL},
+        {"AGENTKUBE_MCP_URL", "http://" AK_POD_LOOPBACK "/mcp"},
+        {"AGENTKUBE_GOAL_FILE", in->spec->goal ? "/agentkube/goal/goal" : NULL},
+        {"AGENTKUBE_LINK", AK_POD_LINK},
+        {"AGENTKUBE_KEEPER_UID", AK_POD_KEEPER_USER_TEXT},
+    };
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < AK_ARRAY_LEN(fixed); i++)
+        r = ak_part_add_env_if(list, fixed[i].key, fixed[i].value);
+    if (r >= 0)
+        r = ak_part_add_env_number(list, "AGENTKUBE_RUN_MAX_QUEUED", run->max_queued);
+    if (r >= 0)
+        r = ak_part_add_env_number(list, "AGENTKUBE_RUN_MAX_RETAINED", run->max_retained);
+    return r < 0 ? r : add_run_command(in, list);
+}
+
+/* A placeholder that opens nothing, because the keeper has the key; or, where the program cannot be pointed at
+ * the keeper, the key itself. */
+static int add_token_env(const struct ak_agent_pod_input *in, json_t *list)
+{
+    if (!in->token_variable || !in->spec->agent_token)
+        return 0;
+    if (!in->token_exposed)
+        return ak_part_add_env(list, in->token_variable, AK_TOKEN_PLACEHOLDER);
+    const struct ak_secret_key_ref *ref = in->spec->agent_token->secret_ref;
+    return json_array_append_new(list, json_pack("{s:s, s:{s:{s:s, s:s}}}", "name",
+                                                 in->token_variable, "valueFrom", "secretKeyRef",
+                                                 "name", ref->name, "key", ref->key));
+}
+
+/* For who works in the container by hand: runs bring their own. */
 static int add_runtime_env(const struct ak_agent_pod_input *in, json_t *list)
 {
     const struct ak_runtime *rt = in->runtime;
+    const char *url = rt->base_url_variable;
+    if (!url && in->provider)
+        url = in->provider->base_url_variable;
     int r = add_default_env(in, list, rt->model_variable, in->model);
     if (r >= 0)
         r = add_default_env(in, list, rt->provider_variable,
                             in->provider ? in->provider->name : NULL);
+    if (r >= 0 && !rt->keeper_unaware)
+        r = add_default_env(in, list, url, MODEL_URL);
     for (size_t i = 0; r >= 0 && rt->quiet && rt->quiet[i].key; i++)
         r = add_default_env(in, list, rt->quiet[i].key, rt->quiet[i].value);
-    if (r >= 0 && in->token_variable && in->spec->agent_token)
-        r = add_env(list, in->token_variable, AK_TOKEN_PLACEHOLDER);
-    return r;
+    return r < 0 ? r : add_token_env(in, list);
 }
 
 static json_t *agent_env(const struct ak_agent_pod_input *in)
 {
+    static int (*const groups[])(const struct ak_agent_pod_input *, json_t *) = {
+        add_identity_env, add_run_env, add_setup_env, add_runtime_env, add_user_env,
+    };
     AK_AUTO_JSON *list = json_array();
-    char grace[24];
-    snprintf(grace, sizeof(grace), "%d", GRACE_SECONDS);
     int r = list ? 0 : -ENOMEM;
-    if (r >= 0)
-        r = add_env(list, AK_AGENT_NAME_VARIABLE, in->meta->name);
-    if (r >= 0)
-        r = add_env(list, "AGENTKUBE_AGENT_NAMESPACE", in->meta->namespace_);
-    if (r >= 0)
-        r = add_env(list, "AGENTKUBE_RUNTIME", in->runtime->name);
-    if (r >= 0)
-        r = add_env(list, "AGENTKUBE_GRACE_SECONDS", grace);
-    if (r >= 0)
-        r = add_setup_env(in, list);
-    if (r >= 0)
-        r = add_default_env(in, list, "HOME", "/home/agent");
-    if (r >= 0)
-        r = add_runtime_env(in, list);
-    for (size_t i = 0; r >= 0 && i < in->spec->env.len; i++)
-        r = add_env(list, in->spec->env.items[i].name, in->spec->env.items[i].value);
+    for (size_t i = 0; r >= 0 && i < AK_ARRAY_LEN(groups); i++)
+        r = groups[i](in, list);
     return r < 0 ? NULL : AK_TAKE(list);
-}
-
-static json_t *probe(const char *path, int period, int timeout, int failures)
-{
-    return json_pack("{s:{s:s, s:s}, s:i, s:i, s:i}", "httpGet", "path", path, "port", "agentlet",
-                     "periodSeconds", period, "timeoutSeconds", timeout, "failureThreshold",
-                     failures);
 }
 
 static int set_probes(json_t *container)
 {
-    int r = json_object_set_new(container, "startupProbe", probe("/healthz", 1, 2, 60));
+    int r = json_object_set_new(container, "startupProbe",
+                                ak_part_probe("agentlet", "/healthz", 1, 2, 60));
     if (r >= 0)
-        r = json_object_set_new(container, "livenessProbe", probe("/healthz", 20, 5, 3));
+        r = json_object_set_new(container, "livenessProbe",
+                                ak_part_probe("agentlet", "/healthz", 20, 5, 3));
     if (r >= 0)
-        r = json_object_set_new(container, "readinessProbe", probe("/readyz", 5, 2, 3));
+        r = json_object_set_new(container, "readinessProbe",
+                                ak_part_probe("agentlet", "/readyz", 5, 2, 3));
     return r;
 }
 
 static json_t *agent_mounts(const struct ak_agent_pod_input *in)
 {
     AK_AUTO_JSON *mounts = json_array();
-    int r = json_array_append_new(mounts, mount("agentlet", "/agentkube/bin", true));
+    int r = json_array_append_new(mounts, ak_part_mount("agentlet", "/agentkube/bin", true));
     if (r >= 0)
-        r = json_array_append_new(mounts, mount("run", "/agentkube/run", false));
+        r = json_array_append_new(mounts, ak_part_mount("run", "/agentkube/run", false));
+    if (r >= 0)
+        r = json_array_append_new(mounts, ak_part_mount("link", AK_POD_LINK_DIR, false));
     if (r >= 0 && in->spec->goal)
-        r = json_array_append_new(mounts, mount("goal", "/agentkube/goal", true));
+        r = json_array_append_new(mounts, ak_part_mount("goal", "/agentkube/goal", true));
     if (r >= 0)
-        r = json_array_append_new(mounts, mount("workspace", "/workspace", false));
+        r = json_array_append_new(mounts, ak_part_mount("workspace", "/workspace", false));
     if (r >= 0 && in->memory_claim)
-        r = json_array_append_new(mounts, mount("memory", "/memory", false));
+        r = json_array_append_new(mounts, ak_part_mount("memory", "/memory", false));
     if (r >= 0)
-        r = json_array_append_new(mounts, mount("home", "/home/agent", false));
+        r = json_array_append_new(mounts, ak_part_mount("home", "/home/agent", false));
     if (r >= 0)
-        r = json_array_append_new(mounts, mount("tmp", "/tmp", false));
+        r = json_array_append_new(mounts, ak_part_mount("tmp", "/tmp", false));
     return r < 0 ? NULL : AK_TAKE(mounts);
 }
 
@@ -169,18 +192,18 @@ static bool is_root_read_only(const struct ak_agent_pod_input *in)
 static json_t *agent_container(const struct ak_agent_pod_input *in)
 {
     const char *resources = in->spec->resources ? in->spec->resources : DEFAULT_RESOURCES;
-    AK_AUTO_JSON *c = json_pack("{s:s, s:s, s:[s, s], s:s, s:[{s:s, s:i}], s:s, s:s}", "name",
-                                "agent", "image", in->image, "command", "/agentkube/bin/agentlet",
-                                "run", "workingDir", "/workspace", "ports", "name", "agentlet",
-                                "containerPort", 8083, "terminationMessagePolicy", "File",
-                                "terminationMessagePath", "/dev/termination-log");
+    AK_AUTO_JSON *c = json_pack(
+        "{s:s, s:s, s:[s, s], s:s, s:[{s:s, s:i}], s:s, s:s}", "name", AK_AGENT_CONTAINER, "image",
+        in->image, "command", "/agentkube/bin/agentlet", "run", "workingDir", "/workspace", "ports",
+        "name", "agentlet", "containerPort", 8083, "terminationMessagePolicy", "File",
+        "terminationMessagePath", "/dev/termination-log");
     int r = ak_agent_set_text(c, "imagePullPolicy", pull_policy(in));
     if (r >= 0)
         r = json_object_set_new(c, "env", agent_env(in));
     if (r >= 0)
-        r = json_object_set_new(c, "resources", parse_text(resources));
+        r = json_object_set_new(c, "resources", ak_part_parse(resources));
     if (r >= 0)
-        r = json_object_set_new(c, "securityContext", security_context(is_root_read_only(in)));
+        r = json_object_set_new(c, "securityContext", ak_part_security(is_root_read_only(in)));
     if (r >= 0)
         r = json_object_set_new(c, "volumeMounts", agent_mounts(in));
     if (r >= 0)
@@ -194,36 +217,37 @@ static json_t *install_container(const struct ak_agent_pod_input *in)
                                 in->options->manager_image, "imagePullPolicy", "IfNotPresent",
                                 "command", "/usr/local/bin/agentlet", "install", "/agentkube/bin",
                                 "terminationMessagePolicy", "FallbackToLogsOnError");
-    int r = json_object_set_new(c, "resources", parse_text(INSTALL_RESOURCES));
+    int r = json_object_set_new(c, "resources", ak_part_parse(INSTALL_RESOURCES));
     if (r >= 0)
-        r = json_object_set_new(c, "securityContext", security_context(true));
+        r = json_object_set_new(c, "securityContext", ak_part_security(true));
     if (r >= 0)
-        r = json_object_set_new(c, "volumeMounts",
-                                json_pack("[o]", mount("agentlet", "/agentkube/bin", false)));
+        r = json_object_set_new(
+            c, "volumeMounts",
+            json_pack("[o]", ak_part_mount("agentlet", "/agentkube/bin", false)));
     return r < 0 ? NULL : AK_TAKE(c);
 }
 
 static json_t *workspace_env(const struct ak_agent_repo *repo)
 {
     AK_AUTO_JSON *list = json_array();
-    int r = list ? add_env(list, "AGENTKUBE_REPO_URL", repo->url) : -ENOMEM;
+    int r = list ? ak_part_add_env(list, "AGENTKUBE_REPO_URL", repo->url) : -ENOMEM;
     if (r >= 0 && !ak_is_empty(repo->ref))
-        r = add_env(list, "AGENTKUBE_REPO_REF", repo->ref);
+        r = ak_part_add_env(list, "AGENTKUBE_REPO_REF", repo->ref);
     if (r >= 0 && repo->secret_ref)
-        r = add_env(list, "AGENTKUBE_REPO_SECRET_DIR", "/agentkube/git");
+        r = ak_part_add_env(list, "AGENTKUBE_REPO_SECRET_DIR", "/agentkube/git");
     return r < 0 ? NULL : AK_TAKE(list);
 }
 
 static json_t *workspace_mounts(const struct ak_agent_repo *repo)
 {
     AK_AUTO_JSON *mounts = json_array();
-    int r = json_array_append_new(mounts, mount("agentlet", "/agentkube/bin", true));
+    int r = json_array_append_new(mounts, ak_part_mount("agentlet", "/agentkube/bin", true));
     if (r >= 0 && repo->secret_ref)
-        r = json_array_append_new(mounts, mount("git-credential", "/agentkube/git", true));
+        r = json_array_append_new(mounts, ak_part_mount("git-credential", "/agentkube/git", true));
     if (r >= 0)
-        r = json_array_append_new(mounts, mount("workspace", "/workspace", false));
+        r = json_array_append_new(mounts, ak_part_mount("workspace", "/workspace", false));
     if (r >= 0)
-        r = json_array_append_new(mounts, mount("tmp", "/tmp", false));
+        r = json_array_append_new(mounts, ak_part_mount("tmp", "/tmp", false));
     return r < 0 ? NULL : AK_TAKE(mounts);
 }
 
@@ -239,9 +263,9 @@ static json_t *workspace_container(const struct ak_agent_pod_input *in,
     if (r >= 0)
         r = json_object_set_new(c, "env", workspace_env(repo));
     if (r >= 0)
-        r = json_object_set_new(c, "resources", parse_text(resources));
+        r = json_object_set_new(c, "resources", ak_part_parse(resources));
     if (r >= 0)
-        r = json_object_set_new(c, "securityContext", security_context(true));
+        r = json_object_set_new(c, "securityContext", ak_part_security(true));
     if (r >= 0)
         r = json_object_set_new(c, "volumeMounts", workspace_mounts(repo));
     return r < 0 ? NULL : AK_TAKE(c);
@@ -250,14 +274,6 @@ static json_t *workspace_container(const struct ak_agent_pod_input *in,
 static json_t *claim_volume(const char *name, const char *claim)
 {
     return json_pack("{s:s, s:{s:s}}", "name", name, "persistentVolumeClaim", "claimName", claim);
-}
-
-static json_t *empty_volume(const char *name, const char *limit)
-{
-    AK_AUTO_JSON *v = json_pack("{s:s, s:{}}", "name", name, "emptyDir");
-    if (ak_agent_set_text(json_object_get(v, "emptyDir"), "sizeLimit", limit) < 0)
-        return NULL;
-    return AK_TAKE(v);
 }
 
 static json_t *goal_volume(const struct ak_agent_goal *goal)
@@ -276,21 +292,23 @@ static json_t *volumes(const struct ak_agent_pod_input *in)
     const struct ak_agent_workspace *ws = in->spec->workspace;
     const struct ak_agent_repo *repo = ws ? ws->repo : NULL;
     AK_AUTO_JSON *list = json_array();
-    int r = json_array_append_new(list, empty_volume("agentlet", "64Mi"));
+    int r = json_array_append_new(list, ak_part_empty_volume("agentlet", "64Mi"));
     if (r >= 0)
-        r = json_array_append_new(list, empty_volume("run", "16Mi"));
+        r = json_array_append_new(list, ak_part_empty_volume("run", "16Mi"));
+    if (r >= 0)
+        r = ak_agent_add_keeper_volumes(in, list);
     if (r >= 0 && in->spec->goal)
         r = json_array_append_new(list, goal_volume(in->spec->goal));
     if (r >= 0)
-        r = json_array_append_new(list, in->workspace_claim
-                                            ? claim_volume("workspace", in->workspace_claim)
-                                            : empty_volume("workspace", ws ? ws->size : NULL));
+        r = json_array_append_new(
+            list, in->workspace_claim ? claim_volume("workspace", in->workspace_claim)
+                                      : ak_part_empty_volume("workspace", ws ? ws->size : NULL));
     if (r >= 0 && in->memory_claim)
         r = json_array_append_new(list, claim_volume("memory", in->memory_claim));
     if (r >= 0)
-        r = json_array_append_new(list, empty_volume("home", NULL));
+        r = json_array_append_new(list, ak_part_empty_volume("home", NULL));
     if (r >= 0)
-        r = json_array_append_new(list, empty_volume("tmp", NULL));
+        r = json_array_append_new(list, ak_part_empty_volume("tmp", NULL));
     if (r >= 0 && repo && repo->secret_ref)
         r = json_array_append_new(list, json_pack("{s:s, s:{s:s, s:i}}", "name", "git-credential",
                                                   "secret", "secretName", repo->secret_ref->name,
@@ -339,6 +357,15 @@ static json_t *init_containers(const struct ak_agent_pod_input *in)
     return AK_TAKE(list);
 }
 
+/* The agent comes first: it is what kubectl means when no container is named. */
+static json_t *containers(const struct ak_agent_pod_input *in)
+{
+    AK_AUTO_JSON *list = json_pack("[o]", agent_container(in));
+    if (json_array_append_new(list, ak_agent_keeper_container(in)) < 0)
+        return NULL;
+    return AK_TAKE(list);
+}
+
 /* Where the pod may run, and as what. */
 static int set_placement(const struct ak_agent_pod_input *in, json_t *spec)
 {
@@ -348,7 +375,7 @@ static int set_placement(const struct ak_agent_pod_input *in, json_t *spec)
     if (r >= 0 && in->spec->node_selector.len)
         r = json_object_set_new(spec, "nodeSelector", string_map(&in->spec->node_selector));
     if (r >= 0 && in->spec->tolerations)
-        r = json_object_set_new(spec, "tolerations", parse_text(in->spec->tolerations));
+        r = json_object_set_new(spec, "tolerations", ak_part_parse(in->spec->tolerations));
     if (r >= 0 && in->memory_claim && in->memory_shares_node)
         r = json_object_set_new(spec, "affinity", group_affinity(in->group));
     return r;
@@ -360,11 +387,11 @@ static json_t *pod_spec(const struct ak_agent_pod_input *in)
         "{s:b, s:b, s:s, s:i, s:{s:b, s:i, s:i, s:i, s:s, s:{s:s}}}",
         "automountServiceAccountToken", 0, "enableServiceLinks", 0, "restartPolicy", "Always",
         "terminationGracePeriodSeconds", POD_GRACE_SECONDS, "securityContext", "runAsNonRoot", 1,
-        "runAsUser", USER, "runAsGroup", USER, "fsGroup", USER, "fsGroupChangePolicy",
-        "OnRootMismatch", "seccompProfile", "type", "RuntimeDefault");
+        "runAsUser", AK_POD_USER, "runAsGroup", AK_POD_USER, "fsGroup", AK_POD_USER,
+        "fsGroupChangePolicy", "OnRootMismatch", "seccompProfile", "type", "RuntimeDefault");
     int r = json_object_set_new(spec, "initContainers", init_containers(in));
     if (r >= 0)
-        r = json_object_set_new(spec, "containers", json_pack("[o]", agent_container(in)));
+        r = json_object_set_new(spec, "containers", containers(in));
     if (r >= 0)
         r = json_object_set_new(spec, "volumes", volumes(in));
     AK_AUTO_JSON *secrets = r < 0 ? NULL : pull_secrets(in);
@@ -393,8 +420,8 @@ static json_t *pod_annotations(const struct ak_agent_pod_input *in)
 {
     AK_AUTO_JSON *notes = string_map(&in->spec->pod_annotations);
     const struct ak_agent_goal *goal = in->spec->goal;
-    int r =
-        json_object_set_new(notes, "kubectl.kubernetes.io/default-container", json_string("agent"));
+    int r = json_object_set_new(notes, "kubectl.kubernetes.io/default-container",
+                                json_string(AK_AGENT_CONTAINER));
     if (r >= 0 && goal && goal->inline_ && !goal->config_map_key_ref)
         r = json_object_set_new(notes, AK_ANNOTATION_GOAL, json_string(goal->inline_));
     return r < 0 ? NULL : AK_TAKE(notes);

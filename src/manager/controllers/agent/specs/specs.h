@@ -16,6 +16,10 @@
 #include "manager/options.h"
 #include "runtimes/runtimes.h"
 
+/* Names of the containers. */
+#define AK_AGENT_CONTAINER "agent"
+#define AK_KEEPER_CONTAINER "keeper"
+
 /* Everything that a pod is built from, resolved. */
 struct ak_agent_pod_input {
     const struct ak_meta *meta;
@@ -24,6 +28,11 @@ struct ak_agent_pod_input {
     const struct ak_runtime *runtime;
     const struct ak_provider *provider; /* NULL: not known */
     const char *image, *model, *token_variable;
+    const char *provider_name;   /* as the spec or the table has it; NULL: not known */
+    const char *model_base_url;  /* where the keeper sends model calls; NULL: nowhere */
+    const char *bundle;          /* PEM: who signs the manager's certificate for keepers */
+    bool keeper_has_key;         /* spec.agentToken is the keeper's */
+    bool token_exposed;          /* ... or has to be in the agent's own environment */
     const char *group;           /* label agentkube.io/agentgroup; NULL: none */
     const char *workspace_claim; /* NULL: the workspace lasts as long as the pod */
     const char *memory_claim;    /* NULL: no group */
