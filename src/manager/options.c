@@ -13,6 +13,7 @@ enum option_type {
     OPT_METRICS,
     OPT_PROBES,
     OPT_WEBHOOK,
+    OPT_INVOKE,
     OPT_LIST,
     OPT_QUANTITY,
     OPT_PERIOD
@@ -58,6 +59,8 @@ static const struct option flags[] = {
            "ValidatingWebhookConfiguration whose caBundle is kept; empty: none"),
     OPTION("webhook-names", OPT_LIST, webhook_names, "",
            "more DNS names and addresses of the webhook's certificate, separated by commas"),
+    OPTION("invoke-bind-address", OPT_INVOKE, invoke_port, "0",
+           "serve the invocation API there, :8082 say; 0 switches it off"),
     OPTION("workers", OPT_INT, workers, "4", "Agents reconciled at the same time", .min = 1,
            .max = AK_OPTIONS_MAX_WORKERS),
     OPTION("resync-period", OPT_PERIOD, resync, "10h",
@@ -88,6 +91,8 @@ static const struct option variables[] = {
     OPTION("AGENTKUBE_ZONEINFO", OPT_TEXT, zoneinfo_dir, "/usr/share/zoneinfo",
            "where the time zone files are"),
     OPTION("POD_NAME", OPT_TEXT, pod_name, "the host name", "identity in the Lease"),
+    OPTION("POD_IP", OPT_TEXT, pod_ip, "the host of --invoke-bind-address",
+           "where other replicas pass calls on to this one while it leads"),
 };
 
 /* Read, not shown: everybody's variables. */
@@ -209,6 +214,8 @@ static int set_option(struct ak_options *self, const struct option *opt, const c
         return set_address(&self->bind_address, label, value, target, arena, reterr);
     case OPT_WEBHOOK:
         return set_address(&self->webhook_address, label, value, target, arena, reterr);
+    case OPT_INVOKE:
+        return set_address(&self->invoke_address, label, value, target, arena, reterr);
     case OPT_LIST:
         return set_list(target, label, value, arena, reterr);
     case OPT_PERIOD:
@@ -339,6 +346,7 @@ int ak_options_parse(struct ak_options *self, int argc, const char *const *argv,
         .metrics_port = 8080,
         .probe_port = 8081,
         .webhook_port = 9443,
+        .invoke_port = -1,
         .webhook_timeout = AK_SECONDS(10),
         .webhook_configuration = "agentkube-manager",
         .memory_access_mode = access_modes[0],

@@ -35,11 +35,13 @@ struct ak_options {
     ak_msec webhook_timeout;           /* of the webhook configuration */
     const char *webhook_configuration; /* "": its caBundle is somebody else's business */
     struct ak_string_list webhook_names;
+    const char *invoke_address; /* NULL: all */
+    int invoke_port;            /* negative: off; 0: any free one */
     bool show_help, show_version;
 
     /* Environment. */
     const char *home, *service_host, *service_port, *https_proxy, *no_proxy;
-    const char *pod_name;
+    const char *pod_name, *pod_ip;
     const char *image_registry; /* NULL: as the references say */
     const char *manager_image;
     struct ak_string_list image_pull_secrets;

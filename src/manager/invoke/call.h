@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One call and the parts of the server that work on it; private to this folder.
+ *
+ * A call belongs to the loop's thread, except between being put into a lane and being put into `finished`. Its exchange
+ * is the loop's alone, always.
+ */
+#ifndef AK_MANAGER_INVOKE_CALL_H
+#define AK_MANAGER_INVOKE_CALL_H
+
+#include <ak/base/arena.h>
+#include <ak/base/secret.h>
+#include <ak/base/thread.h>
+#include <ak/net/http_relay.h>
+#include <ak/net/http_server.h>
+
+#include "manager/invoke/access.h"
+#include "manager/invoke/answer.h"
+#include "manager/invoke/identity.h"
+#include "manager/invoke/invoke.h"
+#include "manager/invoke/pool.h"
+#include "manager/invoke/request.h"
+#include "manager/runs/runs.h"
+
+/* Blocking work: tokens that were not seen yet; what is over soon; runs that wait for a pod. */
+enum ak_invoke_lane { AK_LANE_TOKENS, AK_LANE_CALLS, AK_LANE_STARTS, AK_LANE_MAX };
+
+/* What is left to do on the loop. */
+enum ak_invoke_outcome {
+    AK_OUTCOME_ANSWER,  /* status and body are there, or an error */
+    AK_OUTCOME_OBJECTS, /* upstream_path of the API server */
+    AK_OUTCOME_STREAM,  /* upstream_path of `target` */
+    AK_OUTCOME_FORWARD, /* the exchange as it is, to the leader */
+};
+
+struct ak_invoke_link; /* a connection to a leader */
+
+struct ak_invoke_call {
+    struct ak_pool_item item;
+    struct ak_invoke *invoke;
+    struct ak_invoke_call *prev, *next; /* of all */
+    struct ak_invoke_call *then;        /* in `finished`, and among the dead */
+    struct ak_http_exchange *ex;        /* NULL: answered, or the client has gone */
+    struct ak_arena arena;
+    struct ak_cancel gone; /* the client has, or we stop; fd -1 until it may block */
+    bool client_gone;
+
+    /* Who and what. */
+    struct ak_secret *token;
+    struct ak_identity *who; /* NULL: not known yet */
+    struct ak_invoke_request request;
+    const char *idempotency_key, *last_event_id;
+    const char *peer, *forwarded_for, *agent; /* for the audit line; the last two may be NULL */
+    bool was_forwarded;
+    bool to_leader; /* another replica has to do it */
+
+    /* The outcome. */
+    enum ak_invoke_outcome outcome;
+    int result; /* negative: err says what to answer */
+    struct ak_error *err;
+    int status;
+    struct ak_buf body;
+    const char *run_id;
+    const char *upstream_path;
+    struct ak_run_target *target;
+    struct ak_invoke_link *link;
+    struct ak_http_relay *relay;    /* a stream, or a forwarded call, under way */
+    struct ak_http_stream *objects; /* from the API server */
+    size_t unsent;                  /* of AK_INVOKE_MAX_UNSENT */
+    bool counts_as_stream;
+
+    ak_msec began, put; /* put: into a lane */
+    uint64_t bytes;
+};
+
+#define AK_INVOKE_N_BUCKETS 12
+struct ak_invoke_stats {
+    uint64_t answers[AK_INVOKE_VERB_MAX + 1]
+                    [6]; /* by verb (the last: none), and by hundreds of the status */
+    uint64_t buckets[AK_INVOKE_N_BUCKETS + 1];
+    double seconds;
+    size_t streams, unsent;
+};
+
+struct ak_invoke {
+    struct ak_invoke_options options;
+    struct ak_identities *identities;
+    struct ak_accesses *accesses;
+    struct ak_pool *pool;
+
+    /* Of the loop's thread. */
+    struct ak_http_server *server;
+    struct ak_timer *reaper; /* frees the dead, outside of callbacks */
+    struct ak_invoke_call *calls, *dead;
+    struct ak_invoke_link *link; /* the last one; may be NULL */
+    size_t n_streams, unsent;
+
+    struct ak_mutex lock; /* guards what follows */
+    struct ak_cond done;  /* a function on the loop's thread has returned */
+    struct ak_invoke_call *finished;
+    bool posted; /* a message to collect them is under way */
+    bool stopping;
+    uint16_t port;
+    struct ak_invoke_stats stats;
+};
+
+/* ---- call.c: the life of a call. Thread: loop, where nothing else is said ---- */
+
+void ak_invoke_on_request(struct ak_http_exchange *ex, void *user); /* user: struct ak_invoke */
+/* On a lane's thread: the call is the loop's again, and goes on there. */
+void ak_invoke_hand_back(struct ak_invoke_call *call);
+/* Collects what threads handed back. */
+void ak_invoke_collect(void *user);
+/* Answers the error of the call (result and err), or what is in status and body. */
+void ak_invoke_reply(struct ak_invoke_call *call);
+/* It is over: the audit line, and memory is given back soon. `status` 0: nothing was answered. */
+void ak_invoke_end(struct ak_invoke_call *call, int status);
+void ak_invoke_reap(void *user);
+/* Breaks off what is under way. */
+void ak_invoke_break_off(struct ak_invoke_call *call);
+/* Fills the Status object of result and err: HTTP status, and body. */
+int ak_invoke_status_body(struct ak_invoke_call *call, struct ak_buf *out);
+/* Header lines that every answer has, and those of this error; in the call's arena. */
+const char *const *ak_invoke_headers(struct ak_invoke_call *call, int status);
+
+/* ---- actions.c: what calls do; on a lane's thread, blocks ---- */
+
+void ak_invoke_act(struct ak_pool_item *item);
+/* On the loop: calls that need nobody. False: it is not one of those. */
+bool ak_invoke_act_here(struct ak_invoke_call *call);
+
+/* ---- streams.c ---- */
+
+void ak_invoke_stream(struct ak_invoke_call *call);
+void ak_invoke_pass_objects(struct ak_invoke_call *call);
+
+/* ---- forward.c ---- */
+
+void ak_invoke_forward(struct ak_invoke_call *call);
+struct ak_invoke_link *ak_invoke_link_unref(struct ak_invoke_link *self); /* NULL is fine */
+
+/* ---- audit.c ---- */
+
+void ak_invoke_audit(const struct ak_invoke_call *call, int status);
+/* Counts it. */
+void ak_invoke_count(struct ak_invoke_call *call, int status);
+
+/* The document, made from api/openapi.yaml. */
+extern const char ak_invoke_openapi[];
+extern const size_t ak_invoke_openapi_len;
+
+#endif
