@@ -14,6 +14,7 @@
 #include "manager/controllers/unserved/unserved.h"
 #include "manager/digests.h"
 #include "manager/kinds.h"
+#include "manager/runs/runs.h"
 
 #define NAME AK_MANAGED_BY
 #define USER_AGENT NAME "/" AK_VERSION
@@ -119,6 +120,7 @@ static void collect(struct ak_metrics *m, void *user)
     }
     if (self->admission)
         ak_admission_metrics(self->admission, m);
+    ak_runs_metrics(self->runs, m);
     ak_metrics_family(m, "agentkube_agents", "gauge", "Agents by the phase in their status.");
     for (int phase = AK_AGENT_PHASE_UNSET; phase < AK_AGENT_PHASE_MAX; phase++)
         ak_metrics_sample(m, "agentkube_agents", counts[phase], "phase",
@@ -130,7 +132,10 @@ static int start_services(struct ak_manager *manager, void *user, struct ak_erro
 {
     struct ak_agents *self = user;
     (void)manager;
-    return self->admission ? ak_admission_start(self->admission, reterr) : 0;
+    int r = ak_runs_start(self->runs, reterr);
+    if (r >= 0 && self->admission)
+        r = ak_admission_start(self->admission, reterr);
+    return r;
 }
 
 static void stop_services(struct ak_manager *manager, void *user)
@@ -139,6 +144,7 @@ static void stop_services(struct ak_manager *manager, void *user)
     (void)manager;
     if (self->admission)
         ak_admission_stop(self->admission);
+    ak_runs_stop(self->runs);
 }
 
 static void connect_parts(struct wiring *w, struct ak_manager *manager)
@@ -160,11 +166,25 @@ static void connect_parts(struct wiring *w, struct ak_manager *manager)
     w->admission.namespaces = ak_manager_cache(manager, &ak_namespace_kind);
 }
 
+static int make_runs(struct ak_agents *a, struct ak_runs **ret, struct ak_error **reterr)
+{
+    const struct ak_runs_options options = {.manager = a->manager,
+                                            .options = a->options,
+                                            .clock = a->clock,
+                                            .agents = a->agents,
+                                            .pods = a->pods};
+    int r = ak_runs_new(&options, ret, reterr);
+    if (r >= 0)
+        a->runs = *ret;
+    return r;
+}
+
 /* Runs what `options` describes, with the parts that need a manager. */
 static int run(struct wiring *w, const struct ak_manager_options *options, struct ak_error **reterr)
 {
     AK_AUTO_PTR(ak_digests) digests = NULL;
-    AK_AUTO_PTR(ak_manager) manager = NULL; /* goes first: its workers use the others */
+    AK_AUTO_PTR(ak_manager) manager = NULL; /* its workers use the digests */
+    AK_AUTO_PTR(ak_runs) runs = NULL;       /* goes first: it uses the manager */
     int r = ak_manager_new(options, &manager, reterr);
     if (r >= 0)
         r = ak_digests_new(ak_manager_client(manager), NULL, &digests, reterr);
@@ -172,7 +192,8 @@ static int run(struct wiring *w, const struct ak_manager_options *options, struc
         return r;
     w->agents.digests = digests;
     connect_parts(w, manager);
-    if (w->agents.options->webhook) {
+    r = make_runs(&w->agents, &runs, reterr);
+    if (r >= 0 && w->agents.options->webhook) {
         r = ak_admission_init(&w->admission, reterr);
         if (r >= 0)
             w->agents.admission = &w->admission;
