@@ -22,6 +22,7 @@ static struct ak_run *run_free(struct ak_run *run)
     ak_free(run->message);
     ak_free(run->cost);
     ak_free(run->prompt);
+    ak_free(run->cancel_why);
     ak_free(run);
     return NULL;
 }
@@ -456,6 +457,8 @@ int ak_book_cancel(struct ak_book *self, struct ak_run *run, const char *message
 {
     if (ak_run_is_final(run->phase))
         return 0;
+    if (!run->cancel_wanted && set_text(&run->cancel_why, message, AK_BOOK_MAX_MESSAGE) < 0)
+        return -ENOMEM;
     run->cancel_wanted = true;
     if (run->pod_uid)
         return 0;

@@ -46,6 +46,7 @@ struct ak_run {
     bool cancel_wanted;     /* the agentlet is to be told, as soon as it has it */
     bool cancel_sent;       /* it was */
     int refused;            /* HTTP status with which the agentlet refused it; 0: it did not */
+    char *cancel_why;       /* what it is told then; NULL: no words */
     char *prompt;           /* while Pending; NULL: none */
     ak_msec timeout;        /* asked for; 0: the Agent's */
     unsigned holders;       /* requests that wait for it */

@@ -277,8 +277,9 @@ static int cancel_one(struct giving *g, const char *id) AK_REQUIRES(g->self->loc
     struct ak_runs *self = g->self;
     struct ak_book *book = &g->e->book;
     AK_AUTO_JSON *tree = NULL;
-    AK_AUTO_JSON *body =
-        json_pack("{s:s, s:s}", "reason", "Cancelled", "message", "cancelled by request");
+    struct ak_run *run = ak_book_find(book, id);
+    AK_AUTO_JSON *body = json_pack("{s:s, s:s}", "reason", "Cancelled", "message",
+                                   run && run->cancel_why ? run->cancel_why : "cancelled");
     char path[128];
     int status = 0;
 
@@ -291,7 +292,7 @@ static int cancel_one(struct giving *g, const char *id) AK_REQUIRES(g->self->loc
     ak_mutex_lock(&self->lock);
     if (r < 0)
         return r;
-    struct ak_run *run = ak_book_find(book, id);
+    run = ak_book_find(book, id);
     if (!run)
         return 0;
     if (status == 200)

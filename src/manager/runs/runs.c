@@ -296,7 +296,6 @@ void ak__runs_close(struct ak_runs *self, struct ak_entry *entry)
 {
     ak_mutex_lock(&self->lock);
     entry->users--;
-    entry->touched = ak_clock_now(self->clock);
     ak_mutex_unlock(&self->lock);
 }
 
@@ -324,8 +323,10 @@ static int write_now(struct ak_runs *self, struct ak_entry *e, struct ak_error *
                                   patch, AK_RUNS_MANAGER, NULL, reterr);
     ak_mutex_lock(&self->lock);
     e->writing = false;
-    if (r >= 0)
+    if (r >= 0) {
         e->written = AK_MAX(e->written, version);
+        e->touched = ak_clock_now(self->clock);
+    }
     ak_cond_broadcast(&self->changed);
     return r;
 }

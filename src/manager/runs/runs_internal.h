@@ -4,7 +4,8 @@
  *
  *   runs.c           made, freed, looked at; entries and the write of a status
  *   runs_advance.c   the reconcile's step: settle, expire, give, cancel, write, tell
- *   runs_ask.c       the invocation API: start, cancel, get, list
+ *   runs_ask.c       the invocation API: start, cancel
+ *   runs_read.c      what any replica can say: get, list, targets
  *   give.c           requests to a pod's agentlet (blocking)
  *   follow.c         the stream of what happens in a pod (loop)
  *   trust.c, link.c  whom we talk to, and as whom
@@ -49,7 +50,7 @@ struct ak_entry {
     bool follow_synced;
     unsigned failures;  /* of the follow or of requests, in a row: how long to wait */
     ak_msec not_before; /* monotonic; no request to the pod before it */
-    ak_msec touched;    /* monotonic */
+    ak_msec touched;    /* monotonic; when its status was written last */
 };
 
 struct ak_runs {
