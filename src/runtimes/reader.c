@@ -144,7 +144,9 @@ static int set_dollars(json_t *object, int64_t microusd)
                         (long long)(microusd % 1000000));
     if (r < 0)
         return r;
-    while (out.len > 2 && out.data[out.len - 1] == '0' && out.data[out.len - 2] != '.')
+    while (out.data[out.len - 1] == '0')
+        out.data[--out.len] = '\0';
+    if (out.data[out.len - 1] == '.')
         out.data[--out.len] = '\0';
     return json_object_set_new(object, "costUSD", json_string(ak_buf_text(&out)));
 }

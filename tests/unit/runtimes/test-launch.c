@@ -166,9 +166,9 @@ static void test_claude_asks_nobody_and_finds_tools_without_a_search(void **stat
     struct ak_launch launch = must(&in, &arena);
     assert_string_equal(option(&launch, "--permission-mode"), "bypassPermissions");
     assert_string_equal(option(&launch, "--model"), "claude-x");
-    assert_string_equal(
-        option(&launch, "--mcp-config"),
-        "{\"mcpServers\":{\"agentkube\":{\"type\":\"http\",\"url\":\"" MCP_URL "\"}}}");
+    assert_string_equal(option(&launch, "--mcp-config"),
+                        "{\"mcpServers\":{\"agentkube\":{\"type\":\"http\",\"url\":\"" MCP_URL
+                        "\"}}}");
     assert_true(has_argument(&launch, "--strict-mcp-config"));
     assert_string_equal(value_of(launch.env, "ANTHROPIC_BASE_URL"), MODEL_URL);
     assert_string_equal(value_of(launch.env, "ANTHROPIC_API_KEY"), AK_TOKEN_PLACEHOLDER);
@@ -251,15 +251,14 @@ static void test_cline_takes_one_word_for_a_prompt(void **state)
     struct ak_launch launch = must(&in, &arena);
     assert_string_equal(last_argument(&launch), "auth\n");
     assert_string_equal(option(&launch, "--"), "auth\n");
-    assert_non_null(strstr(
-        content_of(&launch, "/home/agent/.cline/data/settings/providers.json"),
-        "\"openai-compatible\":{\"settings\":{\"provider\":\"openai-compatible\","));
+    assert_non_null(
+        strstr(content_of(&launch, "/home/agent/.cline/data/settings/providers.json"),
+               "\"openai-compatible\":{\"settings\":{\"provider\":\"openai-compatible\","));
     in = input("Cline", "anthropic", "claude-x", "two words");
     launch = must(&in, &arena);
     assert_string_equal(last_argument(&launch), "two words");
-    assert_non_null(strstr(
-        content_of(&launch, "/home/agent/.cline/data/settings/providers.json"),
-        "\"baseUrl\":\"" MODEL_URL "/v1\""));
+    assert_non_null(strstr(content_of(&launch, "/home/agent/.cline/data/settings/providers.json"),
+                           "\"baseUrl\":\"" MODEL_URL "/v1\""));
     assert_string_equal(
         content_of(&launch, "/home/agent/.cline/data/settings/global-settings.json"),
         "{\"telemetryOptOut\":true,\"autoUpdateEnabled\":false}");
