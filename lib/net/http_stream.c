@@ -37,6 +37,7 @@ struct ak_http_stream {
     ak_msec last_byte;
     struct ak_timer *wake; /* goes on after a pause, off the caller's stack */
     bool paused;           /* as the owner wants it */
+    bool starved;          /* no memory to watch its socket */
     bool begun;
     int given_up; /* what header, begin or data returned */
     struct ak_http_stream *prev, *next;
@@ -131,7 +132,7 @@ static void finish_curl(struct ak_http_stream *s, CURLcode rc)
 static struct ak_http_stream *find_unsettled(struct ak__http_hub *hub)
 {
     for (struct ak_http_stream *s = hub->streams; s; s = s->next)
-        if (s->state != STREAM_ACTIVE)
+        if (s->state != STREAM_ACTIVE || s->starved)
             return s;
     hub->unsettled = false;
     return NULL;
@@ -145,6 +146,8 @@ static void settle(struct ak__http_hub *hub)
     while (hub->unsettled && (s = find_unsettled(hub))) {
         if (s->state == STREAM_DEAD) {
             stream_free(s);
+        } else if (s->starved) {
+            finish_text(s, -ENOMEM, "no memory to watch the connection");
         } else if (curl_multi_add_handle(hub->multi, s->easy) == CURLM_OK) {
             s->state = STREAM_ACTIVE;
         } else {
@@ -195,13 +198,25 @@ static void on_curl_timer(void *user)
     act(user, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* An error to libcurl would end every stream of the hub for ever. */
+static int starve(struct ak__http_hub *hub, CURL *easy)
+{
+    struct ak_http_stream *s = NULL;
+
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&s);
+    if (s) {
+        s->starved = true;
+        hub->unsettled = true;
+    }
+    return 0;
+}
+
 static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *known)
 {
     struct ak__http_hub *hub = user;
     struct watched *w = known;
     short events = EV_PERSIST;
 
-    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (w) {
             (void)event_del(&w->ev);
@@ -213,7 +228,7 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *user, void
     if (!w) {
         w = ak_new0(struct watched);
         if (!w)
-            return -1;
+            return starve(hub, easy);
         w->hub = hub;
         (void)curl_multi_assign(hub->multi, fd, w);
     } else {
@@ -221,7 +236,7 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *user, void
     }
     events |= (short)((what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
     (void)event_assign(&w->ev, ak_loop_base(hub->loop), fd, events, on_socket, w);
-    return event_add(&w->ev, NULL);
+    return event_add(&w->ev, NULL) < 0 ? starve(hub, easy) : 0;
 }
 
 static int set_curl_timer(CURLM *multi, long after_ms, void *user)
