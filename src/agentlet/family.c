@@ -19,12 +19,15 @@ int ak_family_init(struct ak_family *self, struct ak_error **reterr)
 /* posix_spawn's calls return positive errno values. */
 static int prepare_files(posix_spawn_file_actions_t *actions, const struct ak_spawn *what)
 {
-    int e = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    int e = what->input > 0
+                ? posix_spawn_file_actions_adddup2(actions, what->input, STDIN_FILENO)
+                : posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 
     if (e == 0)
         e = posix_spawn_file_actions_adddup2(actions, what->output, STDOUT_FILENO);
     if (e == 0)
-        e = posix_spawn_file_actions_adddup2(actions, what->output, STDERR_FILENO);
+        e = posix_spawn_file_actions_adddup2(actions, what->error > 0 ? what->error : what->output,
+                                             STDERR_FILENO);
     if (e == 0 && what->cwd)
         e = posix_spawn_file_actions_addchdir_np(actions, what->cwd);
     return e;
@@ -62,7 +65,7 @@ static int spawn(const struct ak_spawn *what, pid_t *ret)
         if (e == 0)
             e = prepare_attributes(&attr);
         if (e == 0)
-            e = posix_spawn(ret, what->path, &actions, &attr, argv, envp);
+            e = posix_spawnp(ret, what->path, &actions, &attr, argv, envp);
         (void)posix_spawnattr_destroy(&attr);
     }
     (void)posix_spawn_file_actions_destroy(&actions);

@@ -33,11 +33,13 @@ struct ak_family {
 };
 
 struct ak_spawn {
-    const char *path;        /* absolute */
+    const char *path;        /* absolute; without any slash it is looked for in PATH */
     const char *const *argv; /* ended by NULL */
     const char *const *envp; /* ended by NULL; NULL: ours */
     const char *cwd;         /* NULL: ours */
-    int output;              /* becomes stdout and stderr; input is /dev/null */
+    int output;              /* becomes stdout, and stderr if that has none of its own */
+    int error;               /* becomes stderr; 0: none */
+    int input;               /* becomes stdin; 0: /dev/null */
 };
 
 /* Makes orphans come to us: as PID 1 they do anyway, otherwise by becoming a subreaper. */

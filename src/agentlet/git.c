@@ -194,6 +194,8 @@ int ak_git_init(struct ak_git *self, const struct ak_settings *settings,
     self->deadline = ak_now() + settings->repo_timeout;
     r = find_programs(self, transport, reterr);
     if (r >= 0)
+        r = ak_poller_init(&self->poller, reterr);
+    if (r >= 0)
         r = ak_signals_init(&self->signals, &self->poller, on_signal, self, reterr);
     if (r >= 0)
         r = ak_family_init(&self->family, reterr);
@@ -211,6 +213,7 @@ void ak_git_done(struct ak_git *self)
     ak_job_done(&self->job);
     if (self->settings)
         ak_signals_done(&self->signals);
+    ak_poller_done(&self->poller);
     if (self->home && ak_tree_remove(self->home, &err) < 0)
         ak_warn("agentlet", "temporary files stay", AK_ERR(err));
     for (size_t i = 0; i < self->n_env; i++)

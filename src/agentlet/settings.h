@@ -11,6 +11,8 @@
 #include <ak/base/time.h>
 #include <stdint.h>
 
+#define AK_SETTINGS_NO_UID UINT64_MAX
+
 /* All text is borrowed from the environment or from literals. */
 struct ak_settings {
     const char *agent_name;
@@ -28,7 +30,19 @@ struct ak_settings {
     ak_msec repo_timeout;
     const char *termination_log;
     const char *temp_dir;
-    const char *home; /* "": none */
+    const char *home;     /* "": none */
+    const char *mode;     /* "supervised" or "system" */
+    const char *provider; /* "": the runtime's own; and so on */
+    const char *model;
+    const char *model_url;
+    const char *mcp_url;
+    const char *run_command; /* JSON list of texts; "": none */
+    const char *goal_file;   /* "": none */
+    uint64_t run_max_queued;
+    uint64_t run_max_retained;
+    const char *link;    /* path of the socket that runs are asked for on; "": none */
+    uint64_t keeper_uid; /* who may connect to it; AK_SETTINGS_NO_UID: only our own user */
+    const char *cgroup;  /* folder of the container's control group */
 };
 
 typedef const char *(*ak_settings_lookup_fn)(const char *name, void *user);

@@ -49,6 +49,7 @@ int ak_signals_init(struct ak_signals *self, struct ak_poller *poller, ak_signal
     for (size_t i = 0; i < AK_ARRAY_LEN(handled); i++)
         (void)sigaddset(&set, handled[i]);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(2) */
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return ak_error_set(reterr, -errno, "cannot block signals: %s", ak_code_text(-errno));
     self->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

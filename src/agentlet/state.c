@@ -23,6 +23,11 @@ static const char *const setups[AK_SETUP_MAX] = {
     [AK_SETUP_TIMED_OUT] = "TimedOut",  [AK_SETUP_STOPPED] = "Stopped",
 };
 
+const char *ak_phase_to_string(enum ak_phase phase)
+{
+    return phases[phase];
+}
+
 void ak_state_init(struct ak_state *self, const struct ak_settings *settings)
 {
     *self = (struct ak_state){

@@ -22,6 +22,8 @@ enum ak_setup {
     AK_SETUP_MAX
 };
 
+const char *ak_phase_to_string(enum ak_phase phase); /* "Ready" */
+
 struct ak_state {
     const struct ak_settings *settings;
     enum ak_phase phase;

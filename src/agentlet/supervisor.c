@@ -5,6 +5,8 @@
 #include "agentlet/family.h"
 #include "agentlet/job.h"
 #include "agentlet/poller.h"
+#include "agentlet/runs/api.h"
+#include "agentlet/runs/runbook.h"
 #include "agentlet/signals.h"
 #include "agentlet/state.h"
 #include "agentlet/trust.h"
@@ -13,9 +15,12 @@
 #include <ak/base/log.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define LAST_WAIT AK_SECONDS(2) /* for what KILL does not end at once: a process in a system call */
+#define LAST_ANSWERS 500        /* ms for clients to take how a run ended */
+#define MAX_DESCRIPTORS 4096    /* followers of runs */
 #define END_TEXT_BYTES 256
 
 struct ak_supervisor {
@@ -26,6 +31,8 @@ struct ak_supervisor {
     struct ak_endpoint endpoint;
     struct ak_job setup;
     struct ak_state state;
+    struct ak_runbook *runs; /* NULL: nobody asks for runs here */
+    struct ak_run_api *api;
     bool has_children;
     bool killed;           /* KILL was sent */
     ak_msec stop_deadline; /* of the grace, then of the last wait; never: not stopping */
@@ -46,6 +53,8 @@ static void set_phase(struct ak_supervisor *self, enum ak_phase phase)
     self->state.phase = phase;
     if (phase == AK_PHASE_READY) {
         self->state.ready_wall = ak_wall_now();
+        if (self->runs)
+            ak_runbook_open(self->runs);
         ak_info("agentlet", "ready");
     }
     save_state(self);
@@ -85,6 +94,8 @@ static void begin_stop(struct ak_supervisor *self, enum ak_phase phase, enum ak_
     self->stop_deadline = ak_now() + self->settings->grace;
     if (self->state.setup == AK_SETUP_RUNNING)
         self->state.setup = AK_SETUP_STOPPED;
+    if (self->runs)
+        ak_runbook_stop(self->runs);
     set_phase(self, phase);
     ak_family_signal_all(&self->family, SIGTERM);
     ak_family_signal_all(&self->family, SIGCONT); /* who is stopped cannot end */
@@ -117,9 +128,11 @@ static void tick_stop(struct ak_supervisor *self, ak_msec now)
 
 static bool has_stopped(const struct ak_supervisor *self)
 {
+    bool is_busy = self->runs && ak_runbook_is_busy(self->runs);
+
     if (self->stop_deadline == AK_MSEC_NEVER)
         return false;
-    return !self->has_children || (self->killed && ak_now() >= self->stop_deadline);
+    return (!self->has_children && !is_busy) || (self->killed && ak_now() >= self->stop_deadline);
 }
 
 /* ---- the setup command ---- */
@@ -198,6 +211,10 @@ static ak_msec next_deadline(const struct ak_supervisor *self)
 {
     ak_msec first = AK_MIN(self->stop_deadline, ak_endpoint_deadline(&self->endpoint));
 
+    if (self->runs)
+        first = AK_MIN(first, ak_runbook_deadline(self->runs));
+    if (self->api)
+        first = AK_MIN(first, ak_run_api_deadline(self->api));
     return AK_MIN(first, ak_job_deadline(&self->setup));
 }
 
@@ -208,8 +225,22 @@ static void tick(struct ak_supervisor *self)
     self->has_children = ak_family_reap(&self->family);
     ak_job_tick(&self->setup, now);
     look_at_setup(self);
+    if (self->runs)
+        ak_runbook_tick(self->runs, now);
+    if (self->api)
+        ak_run_api_tick(self->api, now);
     ak_endpoint_tick(&self->endpoint, now);
     tick_stop(self, now);
+}
+
+/* Who follows a run should still hear how it ended. */
+static void answer_last(struct ak_supervisor *self)
+{
+    ak_msec until = ak_now() + LAST_ANSWERS;
+
+    while (ak_run_api_drain(self->api) > 0 && ak_now() < until)
+        if (ak_poller_wait(&self->poller, AK_MIN(until, ak_now() + 20)) < 0)
+            return;
 }
 
 int ak_supervisor_run(struct ak_supervisor *self, struct ak_supervisor_end *ret,
@@ -224,6 +255,7 @@ int ak_supervisor_run(struct ak_supervisor *self, struct ak_supervisor_end *ret,
         if (r < 0)
             return ak_error_set(reterr, r, "poll: %s", ak_code_text(r));
     }
+    answer_last(self);
     *ret = (struct ak_supervisor_end){
         .verdict = self->verdict,
         .text = self->text,
@@ -241,11 +273,36 @@ static int check_workspace(const struct ak_settings *settings, struct ak_error *
     return 0;
 }
 
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= MAX_DESCRIPTORS)
+        return;
+    limit.rlim_cur = AK_MIN(limit.rlim_max, (rlim_t)MAX_DESCRIPTORS);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int init_runs(struct ak_supervisor *self, struct ak_error **reterr)
+{
+    int r = 0;
+
+    if (!self->settings->link[0])
+        return 0;
+    raise_descriptors();
+    r = ak_runbook_new(self->settings, &self->family, &self->poller, &self->runs, reterr);
+    return r < 0 ? r
+                 : ak_run_api_new(self->settings, &self->state, self->runs, &self->poller,
+                                  &self->api, reterr);
+}
+
 static int init(struct ak_supervisor *self, struct ak_error **reterr)
 {
     const struct ak_settings *settings = self->settings;
-    int r = ak_signals_init(&self->signals, &self->poller, on_signal, self, reterr);
+    int r = ak_poller_init(&self->poller, reterr);
 
+    if (r >= 0)
+        r = ak_signals_init(&self->signals, &self->poller, on_signal, self, reterr);
     if (r >= 0)
         r = ak_family_init(&self->family, reterr);
     if (r >= 0)
@@ -253,6 +310,8 @@ static int init(struct ak_supervisor *self, struct ak_error **reterr)
                              reterr);
     if (r >= 0)
         r = check_workspace(settings, reterr);
+    if (r >= 0)
+        r = init_runs(self, reterr);
     if (r < 0)
         return r;
     ak_info("agentlet", "started", AK_STR("version", AK_VERSION),
@@ -266,8 +325,11 @@ struct ak_supervisor *ak_supervisor_free(struct ak_supervisor *self)
 {
     if (self) {
         ak_job_done(&self->setup);
+        self->api = ak_run_api_free(self->api);
+        self->runs = ak_runbook_free(self->runs);
         ak_endpoint_done(&self->endpoint);
         ak_signals_done(&self->signals);
+        ak_poller_done(&self->poller);
         ak_free(self);
     }
     return NULL;

@@ -7,6 +7,7 @@
 
 #include <ak/base/alloc.h>
 #include <ak/base/log.h>
+#include <ak/json/json.h>
 #include <stdlib.h>
 
 static const char *from_environment(const char *name, void *user)
@@ -25,6 +26,7 @@ int ak_verb_run(int argc, char **argv)
 
     (void)argc;
     (void)argv;
+    ak_json_setup();
     if (r >= 0)
         r = ak_supervisor_new(&settings, &supervisor, &err);
     if (r >= 0)
