@@ -233,11 +233,13 @@ static void relay(struct call *c, struct ak_http_exchange *ex)
         refuse(c, ex, 400, ak_error_message(err));
         return;
     }
-    r = read_key(self, &key, &err);
-    if (r >= 0)
-        r = start_relay(c, ex, ak_buf_text(&path), key, &err);
+    if (read_key(self, &key, &err) < 0) {
+        refuse(c, ex, 503, ak_error_message(err));
+        return;
+    }
+    r = start_relay(c, ex, ak_buf_text(&path), key, &err);
     if (r < 0)
-        refuse(c, ex, r == AK_E_TOO_LARGE || r == -EINVAL ? 400 : 503, ak_error_message(err));
+        refuse(c, ex, r == -ENOMEM ? 503 : 400, ak_error_message(err));
 }
 
 void ak_model_handle(struct ak_model *self, struct ak_http_exchange *ex)
