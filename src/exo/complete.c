@@ -8,7 +8,7 @@
 
 #include "exo/kinds.h"
 #include "exo/objects.h"
-#include "exo/runs.h"
+#include "exo/records.h"
 #include "exo/verbs.h"
 
 #define MAX_WORDS 512

@@ -9,7 +9,7 @@
 #include <ak/base/text.h>
 
 #include "exo/output.h"
-#include "exo/runs.h"
+#include "exo/records.h"
 #include "terminal/cells.h"
 #include "terminal/table.h"
 
@@ -205,10 +205,10 @@ static int runs(const json_t *agent, ak_msec now, struct ak_buf *out)
     size_t n = json_array_size(list);
     AK_AUTO(ak_table) table = {0};
     char title[64];
-    int r = ak_runs_header(&table, false, false, false);
+    int r = ak_record_header(&table, false, false, false);
 
     for (size_t i = 0; r >= 0 && i < n && i < AK_DESCRIBE_RUNS; i++)
-        r = ak_runs_row(&table, json_array_get(list, i), false, false, false, now);
+        r = ak_record_row(&table, json_array_get(list, i), false, false, false, now);
     (void)snprintf(title, sizeof(title), n > AK_DESCRIBE_RUNS ? "Runs (%d of %zu)" : "Runs",
                    AK_DESCRIBE_RUNS, n);
     return r < 0 || !n ? r : indent_table(&table, title, out);

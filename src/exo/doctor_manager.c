@@ -6,11 +6,11 @@
 #include <ak/base/text.h>
 
 #include "exo/doctor.h"
-#include "exo/invoke.h"
 #include "exo/kinds.h"
 #include "exo/manager.h"
 #include "exo/objects.h"
 #include "exo/output.h"
+#include "exo/proxy.h"
 
 #define INSTALL "install it: exo-install operator, or helm install"
 
@@ -192,7 +192,7 @@ static int look_at_service(struct ak_doctor *self, bool *ret_is_fine)
 
 int ak_doctor_invoke(struct ak_doctor *self)
 {
-    const struct ak_invoke_call call = {
+    const struct ak_proxy_call call = {
         .method = "GET", .path = "/whoami", .timeout = AK_SECONDS(10)};
     AK_AUTO_JSON *answer = NULL;
     AK_AUTO_PTR(ak_error) err = NULL;
@@ -201,7 +201,7 @@ int ak_doctor_invoke(struct ak_doctor *self)
     int r = look_at_service(self, &is_fine);
     if (r < 0 || !is_fine)
         return r;
-    r = ak_invoke(self->exo, &call, &answer, &err);
+    r = ak_proxy_do(self->exo, &call, &answer, &err);
     if (r < 0) {
         const char *advice = r == AK_E_FORBIDDEN ? "docs/cli.md has the rules that are needed"
                              : r == AK_E_UNAUTHORIZED

@@ -3,8 +3,9 @@
  * exo: agents from the command line.
  *
  *     command  the table of verbs, what was typed      kinds    the five kinds: names, paths
- *     objects  lists as tables, JSON, YAML             invoke   requests to the manager's invocation API
+ *     objects  lists as tables, JSON, YAML             proxy    requests to the manager's invocation API
  *     follow   a run's events, over broken lines       render   events as lines for people
+ *     records  runs by name, as rows                   shown    events on this terminal
  *     doctor   what is between here and a run          verb_*.c the verbs
  *
  * Objects are read and written with the user's own rights, straight at the apiserver. Runs go through the

@@ -8,7 +8,7 @@
 #include <ak/base/text.h>
 
 #include "exo/interrupt.h"
-#include "exo/invoke.h"
+#include "exo/proxy.h"
 #include "exo/render.h"
 
 #define IDLE AK_SECONDS(60) /* a comment comes every 15 s */
@@ -82,13 +82,13 @@ static bool has_ended(struct follower *self)
 {
     struct ak_exo *exo = self->what->exo;
     AK_AUTO_JSON *record = NULL;
-    const struct ak_invoke_call call = {
+    const struct ak_proxy_call call = {
         .method = "GET",
-        .path = ak_invoke_runs_path(exo, self->what->agent, self->what->id, NULL),
+        .path = ak_proxy_runs_path(exo, self->what->agent, self->what->id, NULL),
         .timeout = AK_SECONDS(10),
     };
 
-    if (!call.path || ak_invoke(exo, &call, &record, NULL) < 0 ||
+    if (!call.path || ak_proxy_do(exo, &call, &record, NULL) < 0 ||
         !ak_render_is_final(ak_json_text(record, "phase", NULL)))
         return false;
     self->record = AK_TAKE(record);
@@ -123,14 +123,14 @@ static void on_end(int code, const struct ak_error *err, void *user)
         (void)ak_error_set(&self->err, code < 0 ? code : AK_E_PROTOCOL, "%s",
                            code < 0 ? ak_error_message(err) : "the stream ends too early");
         ak_error_set_http(self->err, ak_error_http_status(err), ak_error_reason(err), 0);
-        finish(self, ak_invoke_explain(self->what->exo, ak_error_code(self->err), &self->err));
+        finish(self, ak_proxy_explain(self->what->exo, ak_error_code(self->err), &self->err));
         return;
     }
     for (int i = 0; i < self->tries && wait < LAST_PAUSE; i++)
         wait *= 2;
     wait = AK_MIN(AK_MAX(wait, ak_error_retry_after_ms(err)), LAST_PAUSE);
     if (self->tries > 3) /* the token may have become too old */
-        ak_invoke_forget(self->what->exo);
+        ak_proxy_forget(self->what->exo);
     ak_timer_set(self->pause, wait);
 }
 
@@ -142,11 +142,10 @@ static void connect_again(void *user)
     char last[32];
 
     (void)snprintf(last, sizeof(last), "%" PRIu64, self->last);
-    const struct ak_invoke_call call = {
+    const struct ak_proxy_call call = {
         .method = "GET",
-        .path =
-            ak_invoke_runs_path(exo, self->what->agent, self->what->id,
-                                self->what->once ? "events?follow=false" : "events?follow=true"),
+        .path = ak_proxy_runs_path(exo, self->what->agent, self->what->id,
+                                   self->what->once ? "events?follow=false" : "events?follow=true"),
         .accept = AK_SSE_CONTENT_TYPE,
         .last_event = self->last ? last : NULL,
         .timeout = IDLE,
@@ -155,7 +154,7 @@ static void connect_again(void *user)
     ak_sse_parser_done(&self->parser);
     ak_sse_parser_init(&self->parser, 0);
     int r = call.path
-                ? ak_invoke_stream(exo, self->loop, &call, &ops, self, &self->stream, &self->err)
+                ? ak_proxy_stream(exo, self->loop, &call, &ops, self, &self->stream, &self->err)
                 : ak_error_oom(&self->err);
     if (r < 0)
         finish(self, r);

@@ -7,9 +7,9 @@
 #include <ak/base/text.h>
 
 #include "exo/follow.h"
-#include "exo/invoke.h"
 #include "exo/output.h"
-#include "exo/runs.h"
+#include "exo/proxy.h"
+#include "exo/records.h"
 #include "exo/shown.h"
 #include "exo/verbs.h"
 #include "terminal/cells.h"
@@ -49,7 +49,7 @@ static void on_end(int code, const struct ak_error *err, void *user)
     ak_loop_stop(self->loop);
 }
 
-static int print_text(struct ak_exo *self, const struct ak_runs_name *name,
+static int print_text(struct ak_exo *self, const struct ak_record_name *name,
                       struct ak_error **reterr)
 {
     static const struct ak_http_stream_ops ops = {.data = on_data, .end = on_end};
@@ -61,29 +61,29 @@ static int print_text(struct ak_exo *self, const struct ak_runs_name *name,
     if (self->options->tail >= 0)
         (void)snprintf(sub, sizeof(sub), "logs?follow=false&tail=%lld",
                        (long long)self->options->tail);
-    const struct ak_invoke_call call = {
+    const struct ak_proxy_call call = {
         .method = "GET",
-        .path = ak_invoke_runs_path(self, name->agent, name->id, sub),
+        .path = ak_proxy_runs_path(self, name->agent, name->id, sub),
         .accept = "text/plain, application/json",
         .timeout = AK_SECONDS(60),
     };
     int r = call.path ? ak_loop_new(&loop, reterr) : ak_error_oom(reterr);
     text.loop = loop;
     if (r >= 0)
-        r = ak_invoke_stream(self, loop, &call, &ops, &text, &stream, reterr);
+        r = ak_proxy_stream(self, loop, &call, &ops, &text, &stream, reterr);
     if (r >= 0)
         r = ak_loop_run(loop, reterr);
     if (r >= 0 && text.code < 0) {
         if (reterr)
             *reterr = AK_TAKE(text.err);
-        r = ak_invoke_explain(self, text.code, reterr);
+        r = ak_proxy_explain(self, text.code, reterr);
     }
     (void)ak_error_free(text.err);
     ak_buf_done(&text.shown);
     return r;
 }
 
-static int print_events(struct ak_exo *self, const struct ak_runs_name *name, bool follow,
+static int print_events(struct ak_exo *self, const struct ak_record_name *name, bool follow,
                         struct ak_error **reterr)
 {
     AK_AUTO(ak_shown) shown = {0};
@@ -100,7 +100,7 @@ static int print_events(struct ak_exo *self, const struct ak_runs_name *name, bo
 
     if (self->options->tail >= 0) {
         AK_AUTO_JSON *now = NULL;
-        r = ak_runs_get(self, name, &now, reterr);
+        r = ak_record_get(self, name, &now, reterr);
         int64_t last = json_integer_value(json_object_get(now, "lastEvent"));
         what.after = (uint64_t)AK_MAX(last - self->options->tail, 0);
     }
@@ -114,10 +114,10 @@ static int print_events(struct ak_exo *self, const struct ak_runs_name *name, bo
     return r;
 }
 
-static int newest(struct ak_exo *self, struct ak_runs_name *name, struct ak_error **reterr)
+static int newest(struct ak_exo *self, struct ak_record_name *name, struct ak_error **reterr)
 {
     AK_AUTO_JSON *records = NULL;
-    int r = ak_runs_read(self, name->agent, false, &records, reterr);
+    int r = ak_record_list(self, name->agent, false, &records, reterr);
     const char *id = ak_json_text(json_array_get(records, 0), "id", NULL);
 
     if (r >= 0 && !id)
@@ -129,8 +129,8 @@ static int newest(struct ak_exo *self, struct ak_runs_name *name, struct ak_erro
 int ak_verb_logs(struct ak_exo *self, struct ak_error **reterr)
 {
     const struct ak_exo_options *o = self->options;
-    struct ak_runs_name name;
-    int r = ak_runs_name(self, &name, reterr);
+    struct ak_record_name name;
+    int r = ak_record_name(self, &name, reterr);
 
     if (r >= 0 && !name.id)
         r = newest(self, &name, reterr);

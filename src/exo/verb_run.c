@@ -2,6 +2,7 @@
 /* exo agent run: one request that may be repeated, then the run's events. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -9,9 +10,9 @@
 
 #include "exo/follow.h"
 #include "exo/interrupt.h"
-#include "exo/invoke.h"
 #include "exo/output.h"
-#include "exo/runs.h"
+#include "exo/proxy.h"
+#include "exo/records.h"
 #include "exo/shown.h"
 #include "exo/verbs.h"
 
@@ -19,6 +20,8 @@
 #define DEFAULT_HOLD AK_SECONDS(120)
 #define MARGIN AK_SECONDS(15) /* beyond the hold, for the way there and back */
 #define TRIES 8
+#define MAX_HOLD AK_MINUTES(10) /* both are the API's */
+#define MAX_KEY 255
 
 static int read_stdin(struct ak_buf *out, struct ak_error **reterr)
 {
@@ -92,11 +95,11 @@ static bool may_repeat(int code, const struct ak_error *err)
 static int start(struct ak_exo *self, const char *key, const json_t *body, ak_msec hold,
                  const struct ak_cancel *cancel, json_t **ret, struct ak_error **reterr)
 {
-    const char *path = ak_invoke_runs_path(self, self->options->args[0], NULL, NULL);
+    const char *path = ak_proxy_runs_path(self, self->options->args[0], NULL, NULL);
     const char *whole =
         path ? ak_arena_printf(self->arena, "%s?hold=%lld", path, (long long)(hold + 999) / 1000)
              : NULL;
-    const struct ak_invoke_call call = {
+    const struct ak_proxy_call call = {
         .method = "POST",
         .path = whole,
         .body = body,
@@ -104,7 +107,7 @@ static int start(struct ak_exo *self, const char *key, const json_t *body, ak_ms
         .timeout = hold + MARGIN,
         .cancel = cancel,
     };
-    return whole ? ak_invoke(self, &call, ret, reterr) : ak_error_oom(reterr);
+    return whole ? ak_proxy_do(self, &call, ret, reterr) : ak_error_oom(reterr);
 }
 
 /* Sends it until there is an answer. A manager that was replaced meanwhile knows the key from the record. */
@@ -125,7 +128,7 @@ static int start_surely(struct ak_exo *self, const char *key, const json_t *body
                 *reterr = AK_TAKE(err);
             return r;
         }
-        ak_invoke_forget(self);
+        ak_proxy_forget(self);
         pause = AK_MIN(2 * pause, (ak_msec)5000);
     }
 }
@@ -138,8 +141,8 @@ static int give_up(struct ak_exo *self, const char *key, const json_t *body,
 
     ak_screen_complain(&self->screen, "exo: cancelling (Ctrl-C again leaves at once)");
     int r = start(self, key, body, 1000, NULL, &record, NULL);
-    const struct ak_runs_name name = {self->options->args[0], ak_json_text(record, "id", NULL)};
-    if (r < 0 || !name.id || ak_runs_cancel(self, &name, NULL, NULL) < 0)
+    const struct ak_record_name name = {self->options->args[0], ak_json_text(record, "id", NULL)};
+    if (r < 0 || !name.id || ak_record_cancel(self, &name, NULL, NULL) < 0)
         return ak_error_set(reterr, AK_E_CANCELLED,
                             "interrupted before the run had started: the manager gives it up by "
                             "itself after a minute");
@@ -148,7 +151,7 @@ static int give_up(struct ak_exo *self, const char *key, const json_t *body,
 
 struct following {
     struct ak_shown shown;
-    struct ak_runs_name name;
+    struct ak_record_name name;
 };
 
 static int on_event(uint64_t number, const char *type, const json_t *data, void *user,
@@ -165,7 +168,7 @@ static int on_interrupt(void *user, struct ak_error **reterr)
 
     ak_screen_complain(&exo->screen, "exo: cancelling run %s (Ctrl-C again leaves it alone)",
                        self->name.id);
-    return ak_runs_cancel(exo, &self->name, NULL, reterr);
+    return ak_record_cancel(exo, &self->name, NULL, reterr);
 }
 
 static int follow(struct ak_exo *self, const char *id, struct ak_error **reterr)
@@ -188,6 +191,23 @@ static int follow(struct ak_exo *self, const char *id, struct ak_error **reterr)
     return r < 0 ? r : ak_render_exit(ak_json_text(record, "phase", NULL));
 }
 
+/* What would be refused later, or, in a header, be something else than a key. */
+static int check(const struct ak_exo_options *o, struct ak_error **reterr)
+{
+    if (o->follow && o->output != AK_OUT_TABLE && o->output != AK_OUT_JSON)
+        return ak_error_set(reterr, -EINVAL, "--follow knows the format json only");
+    if (o->hold > MAX_HOLD)
+        return ak_error_set(reterr, -EINVAL, "--hold: at most 10m");
+    size_t len = o->key ? strlen(o->key) : 0;
+    bool is_good = !o->key || (len > 0 && len <= MAX_KEY);
+    for (size_t i = 0; i < len; i++)
+        is_good &= o->key[i] > ' ' && o->key[i] < 0x7f;
+    return is_good ? 0
+                   : ak_error_set(reterr, -EINVAL,
+                                  "--idempotency-key: must be 1 to %d printable ASCII characters",
+                                  MAX_KEY);
+}
+
 static int print_started(struct ak_exo *self, const json_t *record, struct ak_error **reterr)
 {
     int output = self->options->output;
@@ -202,10 +222,9 @@ int ak_verb_run(struct ak_exo *self, struct ak_error **reterr)
     AK_AUTO_JSON *body = NULL;
     AK_AUTO_JSON *record = NULL;
 
-    if (self->options->follow && self->options->output != AK_OUT_TABLE &&
-        self->options->output != AK_OUT_JSON)
-        return ak_error_set(reterr, -EINVAL, "--follow knows the format json only");
-    int r = make_body(self, &body, reterr);
+    int r = check(self->options, reterr);
+    if (r >= 0)
+        r = make_body(self, &body, reterr);
     const char *key = r >= 0 ? make_key(self) : NULL;
     if (r >= 0 && !key)
         return ak_error_set(reterr, -EIO, "no random numbers");

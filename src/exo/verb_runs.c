@@ -3,7 +3,7 @@
 #include <ak/base/text.h>
 
 #include "exo/output.h"
-#include "exo/runs.h"
+#include "exo/records.h"
 #include "exo/verbs.h"
 
 static int print_table(struct ak_exo *self, const json_t *records, bool with_agent,
@@ -16,10 +16,10 @@ static int print_table(struct ak_exo *self, const json_t *records, bool with_age
     int r = 0;
 
     if (!o->no_headers)
-        r = ak_runs_header(&table, wide, with_agent, o->all_namespaces);
+        r = ak_record_header(&table, wide, with_agent, o->all_namespaces);
     for (size_t i = 0; r >= 0 && i < json_array_size(records); i++)
-        r = ak_runs_row(&table, json_array_get(records, i), wide, with_agent, o->all_namespaces,
-                        now);
+        r = ak_record_row(&table, json_array_get(records, i), wide, with_agent, o->all_namespaces,
+                          now);
     return r < 0 ? ak_error_set(reterr, r, "write the table") : ak_output_table(&table, reterr);
 }
 
@@ -54,7 +54,7 @@ int ak_verb_runs(struct ak_exo *self, struct ak_error **reterr)
 
     if (agent && o->all_namespaces)
         return ak_error_set(reterr, -EINVAL, "an Agent belongs to one namespace: without -A");
-    int r = ak_runs_read(self, agent, o->all_namespaces, &records, reterr);
+    int r = ak_record_list(self, agent, o->all_namespaces, &records, reterr);
     if (r < 0)
         return r;
     if (json_array_size(records) || o->output == AK_OUT_JSON || o->output == AK_OUT_YAML)
@@ -68,11 +68,11 @@ int ak_verb_run_get(struct ak_exo *self, struct ak_error **reterr)
 {
     const struct ak_exo_options *o = self->options;
     AK_AUTO_JSON *record = NULL;
-    struct ak_runs_name name;
+    struct ak_record_name name;
 
-    int r = ak_runs_name(self, &name, reterr);
+    int r = ak_record_name(self, &name, reterr);
     if (r >= 0)
-        r = ak_runs_get(self, &name, &record, reterr);
+        r = ak_record_get(self, &name, &record, reterr);
     if (r < 0)
         return r;
     if (o->output == AK_OUT_JSON || o->output == AK_OUT_YAML) {

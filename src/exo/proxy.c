@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "exo/invoke.h"
+#include "exo/proxy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -53,11 +53,11 @@ static int explain_token(const struct ak_exo *self, int code, struct ak_error **
 /* TokenRequest: for whom nothing but a certificate speaks. */
 static int mint(struct ak_exo *self, struct ak_secret **ret, struct ak_error **reterr)
 {
-    AK_AUTO(ak_buf) path = AK_BUF_INIT(AK_INVOKE_MAX_PATH);
+    AK_AUTO(ak_buf) path = AK_BUF_INIT(AK_PROXY_MAX_PATH);
     AK_AUTO_JSON *answer = NULL;
     AK_AUTO_JSON *request = json_pack("{ssss s{s[s]si}}", "apiVersion", "authentication.k8s.io/v1",
                                       "kind", "TokenRequest", "spec", "audiences", "agentkube",
-                                      "expirationSeconds", AK_INVOKE_TOKEN_SECONDS);
+                                      "expirationSeconds", AK_PROXY_TOKEN_SECONDS);
 
     if (!request || ak_buf_adds(&path, "/api/v1/namespaces/") < 0 ||
         ak_buf_add_url_escaped(&path, self->options->operator_namespace) < 0 ||
@@ -81,12 +81,12 @@ static int get_token(struct ak_exo *self, const struct ak_cancel *cancel, struct
     return r < 0 || self->token ? r : mint(self, &self->token, reterr);
 }
 
-void ak_invoke_forget(struct ak_exo *self)
+void ak_proxy_forget(struct ak_exo *self)
 {
     self->token = ak_secret_free(self->token);
 }
 
-static int add_lines(const struct ak_exo *self, const struct ak_invoke_call *call,
+static int add_lines(const struct ak_exo *self, const struct ak_proxy_call *call,
                      struct request *req)
 {
     size_t n = 0;
@@ -106,11 +106,11 @@ static int add_lines(const struct ak_exo *self, const struct ak_invoke_call *cal
     return r;
 }
 
-static int prepare(struct ak_exo *self, const struct ak_invoke_call *call, struct request *req,
+static int prepare(struct ak_exo *self, const struct ak_proxy_call *call, struct request *req,
                    struct ak_error **reterr)
 {
     *req = (struct request){
-        .path = AK_BUF_INIT(2 * AK_INVOKE_MAX_PATH),
+        .path = AK_BUF_INIT(2 * AK_PROXY_MAX_PATH),
         .body = AK_BUF_INIT(1u << 20),
         .token_line = {.max = MAX_HEADER, .wipe = true},
         .key_line = AK_BUF_INIT(1024),
@@ -142,7 +142,7 @@ static int prepare(struct ak_exo *self, const struct ak_invoke_call *call, struc
     return 0;
 }
 
-int ak_invoke_explain(const struct ak_exo *self, int code, struct ak_error **reterr)
+int ak_proxy_explain(const struct ak_exo *self, int code, struct ak_error **reterr)
 {
     const char *system = self->options->operator_namespace;
     const char *message = reterr ? ak_error_message(*reterr) : "";
@@ -165,8 +165,8 @@ int ak_invoke_explain(const struct ak_exo *self, int code, struct ak_error **ret
     return code;
 }
 
-int ak_invoke(struct ak_exo *self, const struct ak_invoke_call *call, json_t **ret,
-              struct ak_error **reterr)
+int ak_proxy_do(struct ak_exo *self, const struct ak_proxy_call *call, json_t **ret,
+                struct ak_error **reterr)
 {
     AK_AUTO(request) req = {0};
     int r = prepare(self, call, &req, reterr);
@@ -174,12 +174,12 @@ int ak_invoke(struct ak_exo *self, const struct ak_invoke_call *call, json_t **r
     if (r < 0)
         return r;
     r = ak_client_call(self->client, &req.call, ret, reterr);
-    return r < 0 ? ak_invoke_explain(self, r, reterr) : 0;
+    return r < 0 ? ak_proxy_explain(self, r, reterr) : 0;
 }
 
-int ak_invoke_stream(struct ak_exo *self, struct ak_loop *loop, const struct ak_invoke_call *call,
-                     const struct ak_http_stream_ops *ops, void *user, struct ak_http_stream **ret,
-                     struct ak_error **reterr)
+int ak_proxy_stream(struct ak_exo *self, struct ak_loop *loop, const struct ak_proxy_call *call,
+                    const struct ak_http_stream_ops *ops, void *user, struct ak_http_stream **ret,
+                    struct ak_error **reterr)
 {
     AK_AUTO(request) req = {0};
     int r = prepare(self, call, &req, reterr);
@@ -187,10 +187,10 @@ int ak_invoke_stream(struct ak_exo *self, struct ak_loop *loop, const struct ak_
     return r < 0 ? r : ak_client_stream_call(self->client, loop, &req.call, ops, user, ret, reterr);
 }
 
-const char *ak_invoke_runs_path(struct ak_exo *self, const char *agent, const char *id,
-                                const char *sub)
+const char *ak_proxy_runs_path(struct ak_exo *self, const char *agent, const char *id,
+                               const char *sub)
 {
-    AK_AUTO(ak_buf) path = AK_BUF_INIT(AK_INVOKE_MAX_PATH);
+    AK_AUTO(ak_buf) path = AK_BUF_INIT(AK_PROXY_MAX_PATH);
     int r = ak_buf_adds(&path, "/namespaces/");
 
     if (r >= 0)

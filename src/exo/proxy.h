@@ -5,17 +5,17 @@
  * kubeconfig's token, or, where there is none (client certificates), one that the apiserver makes for the ServiceAccount
  * agentkube-cli and that is good for ten minutes.
  */
-#ifndef AK_EXO_INVOKE_H
-#define AK_EXO_INVOKE_H
+#ifndef AK_EXO_PROXY_H
+#define AK_EXO_PROXY_H
 
 #include <ak/net/loop.h>
 
 #include "exo/exo.h"
 
-#define AK_INVOKE_MAX_PATH 4096
-#define AK_INVOKE_TOKEN_SECONDS 600
+#define AK_PROXY_MAX_PATH 4096
+#define AK_PROXY_TOKEN_SECONDS 600
 
-struct ak_invoke_call {
+struct ak_proxy_call {
     const char *method;
     const char *path;       /* behind /api/v1, escaped, query included: "/namespaces/x/runs" */
     const json_t *body;     /* or NULL */
@@ -27,21 +27,21 @@ struct ak_invoke_call {
 };
 /* Errors say which of the links broke: the proxy's right, the Service, the manager, or what the manager
  * said. *ret may be NULL. Blocks. */
-AK_MUST_USE int ak_invoke(struct ak_exo *self, const struct ak_invoke_call *call, json_t **ret,
-                          struct ak_error **reterr);
+AK_MUST_USE int ak_proxy_do(struct ak_exo *self, const struct ak_proxy_call *call, json_t **ret,
+                            struct ak_error **reterr);
 /* The same for an answer that goes on; on the loop's thread. */
-AK_MUST_USE int ak_invoke_stream(struct ak_exo *self, struct ak_loop *loop,
-                                 const struct ak_invoke_call *call,
-                                 const struct ak_http_stream_ops *ops, void *user,
-                                 struct ak_http_stream **ret, struct ak_error **reterr);
+AK_MUST_USE int ak_proxy_stream(struct ak_exo *self, struct ak_loop *loop,
+                                const struct ak_proxy_call *call,
+                                const struct ak_http_stream_ops *ops, void *user,
+                                struct ak_http_stream **ret, struct ak_error **reterr);
 /* Drops the token, so that the next request gets a fresh one. */
-void ak_invoke_forget(struct ak_exo *self);
-/* Says what a failed request means here; `code` and *reterr as ak_invoke gives them. Returns the code. */
-int ak_invoke_explain(const struct ak_exo *self, int code, struct ak_error **reterr);
+void ak_proxy_forget(struct ak_exo *self);
+/* Says what a failed request means here; `code` and *reterr as ak_proxy_do gives them. Returns the code. */
+int ak_proxy_explain(const struct ak_exo *self, int code, struct ak_error **reterr);
 
 /* "/namespaces/NS/agents/AGENT/runs/ID/SUB", each part escaped; id and sub may be NULL, agent NULL gives
  * /namespaces/NS/runs. In the arena; NULL on no memory. */
-const char *ak_invoke_runs_path(struct ak_exo *self, const char *agent, const char *id,
-                                const char *sub);
+const char *ak_proxy_runs_path(struct ak_exo *self, const char *agent, const char *id,
+                               const char *sub);
 
 #endif

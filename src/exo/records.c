@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "exo/runs.h"
+#include "exo/records.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,24 +7,24 @@
 
 #include <ak/base/text.h>
 
-#include "exo/invoke.h"
 #include "exo/output.h"
+#include "exo/proxy.h"
 #include "terminal/cells.h"
 
 #define RESULT_COLUMNS 60
 
-int ak_runs_read(struct ak_exo *self, const char *agent, bool everywhere, json_t **ret,
-                 struct ak_error **reterr)
+int ak_record_list(struct ak_exo *self, const char *agent, bool everywhere, json_t **ret,
+                   struct ak_error **reterr)
 {
     AK_AUTO_JSON *answer = NULL;
-    const struct ak_invoke_call call = {
+    const struct ak_proxy_call call = {
         .method = "GET",
-        .path = everywhere ? "/runs" : ak_invoke_runs_path(self, agent, NULL, NULL),
+        .path = everywhere ? "/runs" : ak_proxy_runs_path(self, agent, NULL, NULL),
     };
 
     if (!call.path)
         return ak_error_oom(reterr);
-    int r = ak_invoke(self, &call, &answer, reterr);
+    int r = ak_proxy_do(self, &call, &answer, reterr);
     if (r < 0)
         return r;
     json_t *items = json_is_array(answer) ? answer : json_object_get(answer, "items");
@@ -37,7 +37,7 @@ int ak_runs_read(struct ak_exo *self, const char *agent, bool everywhere, json_t
 static int look_up(struct ak_exo *self, const char *id, const char **ret, struct ak_error **reterr)
 {
     AK_AUTO_JSON *all = NULL;
-    int r = ak_runs_read(self, NULL, false, &all, reterr);
+    int r = ak_record_list(self, NULL, false, &all, reterr);
 
     for (size_t i = 0; r >= 0 && i < json_array_size(all); i++) {
         const json_t *one = json_array_get(all, i);
@@ -52,47 +52,47 @@ static int look_up(struct ak_exo *self, const char *id, const char **ret, struct
                                 self->ns);
 }
 
-int ak_runs_name(struct ak_exo *self, struct ak_runs_name *ret, struct ak_error **reterr)
+int ak_record_name(struct ak_exo *self, struct ak_record_name *ret, struct ak_error **reterr)
 {
     const struct ak_exo_options *o = self->options;
     const char *first = o->args[0];
 
-    *ret = (struct ak_runs_name){0};
+    *ret = (struct ak_record_name){0};
     if (ak_streq(o->command->noun, "agent")) {
-        *ret = (struct ak_runs_name){first, o->n_args > 1 ? o->args[1] : NULL};
+        *ret = (struct ak_record_name){first, o->n_args > 1 ? o->args[1] : NULL};
         return 0;
     }
     const char *slash = strchr(first, '/');
     if (slash) {
-        *ret = (struct ak_runs_name){ak_arena_strndup(self->arena, first, (size_t)(slash - first)),
-                                     slash + 1};
+        *ret = (struct ak_record_name){
+            ak_arena_strndup(self->arena, first, (size_t)(slash - first)), slash + 1};
         return ret->agent ? 0 : ak_error_oom(reterr);
     }
     ret->id = first;
     return look_up(self, first, &ret->agent, reterr);
 }
 
-int ak_runs_get(struct ak_exo *self, const struct ak_runs_name *name, json_t **ret,
-                struct ak_error **reterr)
+int ak_record_get(struct ak_exo *self, const struct ak_record_name *name, json_t **ret,
+                  struct ak_error **reterr)
 {
-    const struct ak_invoke_call call = {
+    const struct ak_proxy_call call = {
         .method = "GET",
-        .path = ak_invoke_runs_path(self, name->agent, name->id, NULL),
+        .path = ak_proxy_runs_path(self, name->agent, name->id, NULL),
     };
-    return call.path ? ak_invoke(self, &call, ret, reterr) : ak_error_oom(reterr);
+    return call.path ? ak_proxy_do(self, &call, ret, reterr) : ak_error_oom(reterr);
 }
 
-int ak_runs_cancel(struct ak_exo *self, const struct ak_runs_name *name, json_t **ret,
-                   struct ak_error **reterr)
+int ak_record_cancel(struct ak_exo *self, const struct ak_record_name *name, json_t **ret,
+                     struct ak_error **reterr)
 {
-    const struct ak_invoke_call call = {
+    const struct ak_proxy_call call = {
         .method = "POST",
-        .path = ak_invoke_runs_path(self, name->agent, name->id, "cancel"),
+        .path = ak_proxy_runs_path(self, name->agent, name->id, "cancel"),
     };
-    return call.path ? ak_invoke(self, &call, ret, reterr) : ak_error_oom(reterr);
+    return call.path ? ak_proxy_do(self, &call, ret, reterr) : ak_error_oom(reterr);
 }
 
-int ak_runs_header(struct ak_table *table, bool wide, bool with_agent, bool with_namespace)
+int ak_record_header(struct ak_table *table, bool wide, bool with_agent, bool with_namespace)
 {
     int r = with_namespace ? ak_table_cell(table, "NAMESPACE") : 0;
 
@@ -157,8 +157,8 @@ static int add_wide(struct ak_table *table, const json_t *record)
                                 number_of(record, "outputTokens", out), cost, ak_buf_text(&result));
 }
 
-int ak_runs_row(struct ak_table *table, const json_t *record, bool wide, bool with_agent,
-                bool with_namespace, ak_msec wall_now)
+int ak_record_row(struct ak_table *table, const json_t *record, bool wide, bool with_agent,
+                  bool with_namespace, ak_msec wall_now)
 {
     char age[32], span[32];
     int r = 0;
