@@ -7,6 +7,7 @@ from typing import Callable
 
 import results
 
+PATIENCE = "3"  # times what a test waits by itself: suites run beside each other here
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "strict_string_checks=1:detect_stack_use_after_return=1:halt_on_error=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -65,7 +66,7 @@ def python_tests(name, about, needs, limit_seconds, *arguments, before=(), **env
                 "-o", f"junit_suite_name={name}", "-o", "junit_logging=no", *arguments]
 
     def remembered(scratch):
-        return {"AGENTKUBE_TEST_SCRATCH": scratch, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        return {"AGENTKUBE_TEST_SCRATCH": scratch, "PYTHONDONTWRITEBYTECODE": "1", "AGENTKUBE_TEST_PATIENCE": PATIENCE, **environment}
 
     def read(scratch, log, code):
         result = results.from_junit(f"{scratch}/{name}.xml")

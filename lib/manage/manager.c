@@ -492,8 +492,23 @@ static int start_stages(struct ak_manager *self, const struct signals *s, size_t
 
 static void arm_deadline(struct ak_manager *self)
 {
-    ak_timer_set(self->deadline, self->options.stop_deadline > 0 ? self->options.stop_deadline
-                                                                 : DEFAULT_STOP_DEADLINE);
+    const struct ak_manager_options *o = &self->options;
+
+    ak_timer_set(self->deadline,
+                 o->linger + (o->stop_deadline > 0 ? o->stop_deadline : DEFAULT_STOP_DEADLINE));
+}
+
+/* Only after an orderly life: who failed has nothing to offer. A second signal cuts it short. */
+static void linger(struct ak_manager *self)
+{
+    ak_msec until = ak_now() + self->options.linger;
+    bool failed;
+
+    ak_mutex_lock(&self->lock);
+    failed = self->failure != NULL;
+    ak_mutex_unlock(&self->lock);
+    for (ak_msec left = failed ? 0 : self->options.linger; left > 0; left = until - ak_now())
+        (void)poll(NULL, 0, (int)AK_MIN(left, AK_SECONDS(60)));
 }
 
 static void stop_stages(struct ak_manager *self, size_t started)
@@ -503,8 +518,11 @@ static void stop_stages(struct ak_manager *self, size_t started)
     ak_mutex_unlock(&self->lock);
     if (self->loop_thread.started)
         (void)!call_on_loop(self, arm_deadline);
-    while (started > 0)
+    while (started > 0) {
+        if (started == AK_STAGE_SERVICES + 1)
+            linger(self);
         stages[--started].stop(self);
+    }
     ak_timer_clear(self->deadline);
 }
 

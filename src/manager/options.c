@@ -65,6 +65,8 @@ static const struct option flags[] = {
            .max = AK_OPTIONS_MAX_WORKERS),
     OPTION("resync-period", OPT_PERIOD, resync, "10h",
            "look at every object again this often, +-10%; 0 switches it off"),
+    OPTION("shutdown-delay", OPT_PERIOD, shutdown_delay, "0",
+           "serve on for so long after SIGTERM, not ready and not leading, up to 60s; 0: not at all"),
     OPTION("log-level", OPT_TEXT, log_level, "info",
            "debug, info, warn or error; \"info,+watch\" shows debug lines of one part"),
     OPTION("version", OPT_BOOL, show_version, NULL, "print the version and leave"),
@@ -325,6 +327,8 @@ static int check_names(const struct ak_options *self, struct ak_error **reterr)
                             "--webhook-bind-address: must be an address while --webhook is true");
     if (self->webhook_timeout < AK_SECONDS(1) || self->webhook_timeout > AK_SECONDS(30))
         return ak_error_set(reterr, -EINVAL, "--webhook-timeout: must be from 1s to 30s");
+    if (self->shutdown_delay > AK_SECONDS(60))
+        return ak_error_set(reterr, -EINVAL, "--shutdown-delay: must be at most 60s");
     if (!ak_is_dns_label(self->namespace_))
         return ak_error_set(reterr, -EINVAL, "--namespace: \"%s\" is not the name of a namespace",
                             self->namespace_);

@@ -27,6 +27,7 @@ struct ak_options {
     bool leader_elect;
     int64_t workers;
     ak_msec resync;               /* negative: never */
+    ak_msec shutdown_delay;       /* negative: none */
     const char *bind_address;     /* NULL: all; shared by metrics and probes */
     int metrics_port, probe_port; /* negative: off; 0: any free one */
     bool webhook;

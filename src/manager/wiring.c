@@ -250,6 +250,7 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .bind_address = o->bind_address,
         .metrics_port = o->metrics_port,
         .probe_port = o->probe_port,
+        .linger = AK_MAX(o->shutdown_delay, 0),
         .collect = collect,
         .start_services = start_services,
         .stop_services = stop_services,

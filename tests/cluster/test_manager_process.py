@@ -165,10 +165,22 @@ def test_health_and_metrics_have_the_names_that_dashboards_know(agents, manager)
                  "rest_client_requests_total", "leader_election_master_status", "process_resident_memory_bytes",
                  "process_cpu_seconds_total"):
         assert name in found, name
-    assert process.metric("controller_runtime_reconcile_total", controller="agent", result="success") > 0
+    wait_for(lambda: process.metric("controller_runtime_reconcile_total", controller="agent", result="success"), "the reconcile that made the pod to end")
     assert process.metric("leader_election_master_status", name="agentkube-manager") == 1
     for line in process.log_lines():
         assert {"ts", "level", "msg"} <= set(line), line
+
+
+def test_with_a_shutdown_delay_it_answers_on_while_another_already_leads(agents, manager):
+    leaving = manager("--shutdown-delay=60s").wait_leading()
+    next_one = manager()
+    leaving.signal(signal.SIGTERM)
+    next_one.wait_leading()
+    assert leaving.running() and not leaving.is_leading()
+    status, words = leaving.fetch(leaving.probe_port, "/readyz")
+    assert status == 503 and "stopping" in words
+    leaving.signal(signal.SIGTERM)  # whoever is in a hurry
+    assert leaving.ended() == 143
 
 
 def test_before_the_caches_are_filled_it_is_alive_but_not_ready(control_plane, manager, tmp_path):

@@ -64,6 +64,9 @@ struct ak_manager_options {
     int metrics_port, probe_port;                      /* negative: off; 0: any free one */
     void (*collect)(struct ak_metrics *m, void *user); /* more metrics; may be NULL */
     ak_msec stop_deadline;                             /* 0: 10 s */
+    /* How long services, probes and metrics are served on after leadership was given back: who has not heard
+     * yet that this replica is not ready any more still gets answers. 0: not at all. */
+    ak_msec linger;
     /* Every object's own key is run again this often (+-10 %); 0: 10 h, negative: never. */
     ak_msec resync;
     /* AK_STAGE_SERVICES: what every replica serves. Called on the thread of ak_manager_run(), after the

@@ -187,6 +187,8 @@ static const struct bad_case {
     {{"m", "--namespace=UPPER"}, {NULL}, "UPPER"},
     {{"m", "--webhook", "--webhook-bind-address=0"}, {NULL}, "--webhook-bind-address"},
     {{"m", "--webhook-timeout=31s"}, {NULL}, "--webhook-timeout"},
+    {{"m", "--shutdown-delay=61s"}, {NULL}, "--shutdown-delay"},
+    {{"m", "--shutdown-delay=soon"}, {NULL}, "--shutdown-delay"},
     {{"m", "--webhook-names=a,B"}, {NULL}, "\"B\""},
     {{"m", "--watch-namespace=a/b"}, {NULL}, "--watch-namespace"},
     {{"m"}, {"AGENTKUBE_MANAGED=1", NULL}, "AGENTKUBE_MANAGED"},
