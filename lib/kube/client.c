@@ -208,9 +208,15 @@ static int collect_headers(const struct ak_client *self, const struct ak_call *c
     return 0;
 }
 
-/* One try. *ret_generation is that of the credential that was used. */
+struct upgrade;
+static int upgrade_on(struct ak_http_client *http, const struct ak_http_request *req,
+                      const struct upgrade *upgrade, struct ak_http_reply *reply,
+                      struct ak_error **reterr);
+
+/* One try. *ret_generation is that of the credential that was used. upgrade NULL: an ordinary call. */
 static int try_once(struct ak_client *self, const struct ak_call *call, uint64_t refused,
-                    struct ak_http_reply *reply, uint64_t *ret_generation, struct ak_error **reterr)
+                    const struct upgrade *upgrade, struct ak_http_reply *reply,
+                    uint64_t *ret_generation, struct ak_error **reterr)
 {
     const char *headers[MAX_LINES];
     AK_AUTO_PTR(ak_secret) token = NULL;
@@ -239,10 +245,11 @@ static int try_once(struct ak_client *self, const struct ak_call *call, uint64_t
         .timeout = call->timeout,
         .cancel = cancel,
     };
-    r = ak_http_do(t->http, &req, reply, reterr);
+    r = upgrade ? upgrade_on(t->http, &req, upgrade, reply, reterr)
+                : ak_http_do(t->http, &req, reply, reterr);
     transport_put(self, t);
     if (r != AK_E_CANCELLED)
-        count(self, call->method, r < 0 ? 0 : reply->status);
+        count(self, call->method, r < 0 && !reply->status ? 0 : reply->status);
     return r;
 }
 
@@ -253,7 +260,7 @@ int ak_client_call_raw(struct ak_client *self, const struct ak_call *call, struc
 
     for (int attempt = 0;; attempt++) {
         AK_AUTO(ak_http_reply) reply = {0};
-        int r = try_once(self, call, refused, &reply, &generation, reterr);
+        int r = try_once(self, call, refused, NULL, &reply, &generation, reterr);
 
         if (r < 0)
             return r;
@@ -270,6 +277,56 @@ int ak_client_call_raw(struct ak_client *self, const struct ak_call *call, struc
             reply.body = (struct ak_buf){0};
         }
         return 0;
+    }
+}
+
+/* --- upgrades --- */
+
+struct upgrade {
+    int (*fn)(struct ak_http_tunnel *tunnel, void *user, struct ak_error **reterr);
+    void *user;
+};
+
+/* What is done with a request once its credential and its connections are known. */
+static int upgrade_on(struct ak_http_client *http, const struct ak_http_request *req,
+                      const struct upgrade *upgrade, struct ak_http_reply *reply,
+                      struct ak_error **reterr)
+{
+    AK_AUTO_PTR(ak_http_tunnel) tunnel = NULL;
+    int r = ak_http_tunnel_open(http, req, &tunnel, reply, reterr);
+
+    if (r <= 0)
+        return r;
+    reply->status = 101;
+    return upgrade->fn(tunnel, upgrade->user, reterr);
+}
+
+int ak__client_upgrade(struct ak_client *self, const struct ak_call *call,
+                       int (*fn)(struct ak_http_tunnel *tunnel, void *user,
+                                 struct ak_error **reterr),
+                       void *user, struct ak_error **reterr)
+{
+    const struct upgrade upgrade = {fn, user};
+    uint64_t generation = 0, refused = 0;
+
+    for (int attempt = 0;; attempt++) {
+        AK_AUTO(ak_http_reply) reply = {0};
+        int r = try_once(self, call, refused, &upgrade, &reply, &generation, reterr);
+
+        if (r < 0 || reply.status == 101)
+            return r;
+        if (reply.status == 401 && attempt == 0 &&
+            ak__identity_is_refreshable(&self->config->identity)) {
+            refused = generation;
+            continue;
+        }
+        /* 200 to a request for an upgrade is no success: somebody between us does not know upgrades. */
+        if (reply.status < 400)
+            return ak_error_set(reterr, AK_E_PROTOCOL,
+                                "the server answered with HTTP status %d and no upgrade",
+                                reply.status);
+        return ak__status_error(reply.status, reply.retry_after, ak_buf_text(&reply.body),
+                                reply.body.len, reterr);
     }
 }
 

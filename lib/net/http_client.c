@@ -33,17 +33,19 @@ static void global_init(void)
     global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static struct ak__http_slot *slot_free(struct ak__http_slot *slot)
+struct ak__http_slot *ak__http_slot_free(struct ak__http_slot *slot)
 {
     if (!slot)
         return NULL;
+    if (slot->multi && slot->easy) /* a tunnel's is still in it */
+        (void)curl_multi_remove_handle(slot->multi, slot->easy);
     curl_easy_cleanup(slot->easy);
     (void)curl_multi_cleanup(slot->multi);
     ak_free(slot);
     return NULL;
 }
 
-static struct ak__http_slot *slot_new(void)
+struct ak__http_slot *ak__http_slot_new(void)
 {
     struct ak__http_slot *slot = ak_new0(struct ak__http_slot);
 
@@ -52,7 +54,7 @@ static struct ak__http_slot *slot_new(void)
     slot->multi = curl_multi_init();
     slot->easy = curl_easy_init();
     if (!slot->multi || !slot->easy)
-        return slot_free(slot);
+        return ak__http_slot_free(slot);
     (void)curl_multi_setopt(slot->multi, CURLMOPT_MAXCONNECTS, 1L);
     return slot;
 }
@@ -68,7 +70,7 @@ static struct ak__http_slot *slot_get(struct ak_http_client *self)
         self->n_idle--;
     }
     ak_mutex_unlock(&self->lock);
-    return slot ? slot : slot_new();
+    return slot ? slot : ak__http_slot_new();
 }
 
 /* Takes those out that nobody needed for a while. The list is sorted by idle_since, newest first. */
@@ -102,7 +104,7 @@ static void slot_put(struct ak_http_client *self, struct ak__http_slot *slot)
     while (old) {
         struct ak__http_slot *next = old->next;
 
-        (void)slot_free(old);
+        (void)ak__http_slot_free(old);
         old = next;
     }
 }
@@ -288,7 +290,7 @@ struct ak_http_client *ak_http_client_free(struct ak_http_client *self)
         struct ak__http_slot *slot = self->idle;
 
         self->idle = slot->next;
-        (void)slot_free(slot);
+        (void)ak__http_slot_free(slot);
     }
     ak__sigpipe_restore(&sigpipe);
     if (self->share)
@@ -350,6 +352,18 @@ static int drive(struct ak__http_slot *slot, const struct ak_cancel *cancel, CUR
         }
     }
     return -EIO;
+}
+
+CURL *ak__http_slot_easy(const struct ak__http_slot *slot)
+{
+    return slot->easy;
+}
+
+int ak__http_slot_run(struct ak__http_slot *slot, const struct ak_cancel *cancel, CURLcode *ret)
+{
+    if (curl_multi_add_handle(slot->multi, slot->easy) != CURLM_OK)
+        return -ENOMEM;
+    return drive(slot, cancel, ret);
 }
 
 static void read_head(CURL *easy, struct ak_http_reply *reply)

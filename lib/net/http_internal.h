@@ -35,7 +35,13 @@ AK_MUST_USE int ak__http_tls_init(struct ak__http_tls *self, const struct ak_htt
 void ak__http_tls_done(struct ak__http_tls *self);
 
 struct ak__http_slot; /* http_client.c: an easy handle with its connection */
-struct ak__http_hub;  /* http_stream.c: all streams of one client on one loop */
+struct ak__http_slot *ak__http_slot_free(struct ak__http_slot *slot);
+AK_MUST_USE struct ak__http_slot *ak__http_slot_new(void);
+CURL *ak__http_slot_easy(const struct ak__http_slot *slot);
+/* Adds the handle, which then stays in, and waits for the end of its transfer. */
+AK_MUST_USE int ak__http_slot_run(struct ak__http_slot *slot, const struct ak_cancel *cancel,
+                                  CURLcode *ret);
+struct ak__http_hub; /* http_stream.c: all streams of one client on one loop */
 
 struct ak_http_client {
     char *base_url;    /* without a trailing slash */

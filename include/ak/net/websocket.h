@@ -23,9 +23,6 @@
 /* A fresh random Sec-WebSocket-Key. */
 AK_PUBLIC AK_MUST_USE int ak_websocket_key(char ret[static AK_WEBSOCKET_KEY],
                                            struct ak_error **reterr);
-/* Adds the lines that make a GET an upgrade, without the empty line behind them. protocols: comma separated, NULL: none. */
-AK_PUBLIC AK_MUST_USE int ak_websocket_add_headers(struct ak_buf *out, const char *key,
-                                                   const char *protocols);
 /* Does this value of Sec-WebSocket-Accept answer the key? */
 AK_PUBLIC bool ak_websocket_is_accepted(const char *key, const char *accept);
 
