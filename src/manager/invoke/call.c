@@ -307,12 +307,10 @@ static void go_on(struct ak_invoke_call *call)
         ak_invoke_reply(call);
         return;
     }
-    if (!call->to_leader)
+    bool starts = call->request.route->verb == AK_INVOKE_START_RUN && !call->to_leader;
+    if (starts) /* it may wait for long, and the prompt is there twice */
         ak_http_drop_request(call->ex);
-    put(call,
-        call->request.route->verb == AK_INVOKE_START_RUN && !call->to_leader ? AK_LANE_STARTS
-                                                                             : AK_LANE_CALLS,
-        ak_invoke_act);
+    put(call, starts ? AK_LANE_STARTS : AK_LANE_CALLS, ak_invoke_act);
 }
 
 static void ask_who(struct ak_pool_item *item)

@@ -416,10 +416,10 @@ const char *ak_invoke_bearer(const char *header, size_t *ret_len)
     header += strspn(header, " ");
     /* RFC 6750 section 2.1, b64token. */
     len = strspn(header, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/");
-    len += strspn(header + len, "=");
-    if (!len || header[len + strspn(header + len, " \t")])
+    size_t end = len + strspn(header + len, "=");
+    if (!len || header[end + strspn(header + end, " \t")])
         return NULL;
-    *ret_len = len;
+    *ret_len = end;
     return header;
 }
 

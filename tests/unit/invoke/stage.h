@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the invocation API talks to, as far as its tests need it: an API server that reviews tokens and access and has
+ * a few objects, a pod's keeper with events, and a book of runs (the functions of runs.h).
+ *
+ * Tokens: "alice-token" (made for us), "bob-token" (of the API server), "odd-token" (of an authenticator that knows no
+ * audiences), "late-token" (the API server fails). Everybody else is refused.
+ */
+#ifndef AK_TESTS_INVOKE_STAGE_H
+#define AK_TESTS_INVOKE_STAGE_H
+
+#include <ak/kube/client.h>
+#include <stdatomic.h>
+
+#include "manager/invoke/invoke.h"
+#include "rig.h"
+
+struct stage {
+    struct rig_server api, pod;
+    struct rig_loop loop; /* of the server under test */
+    struct ak_kube_config *config;
+    struct ak_client *client;
+    struct ak_http_client *pod_client;
+    struct ak_invoke *invoke;
+    char config_path[64];
+    atomic_bool leading;
+    char leader[AK_LEADER_ADDRESS_SIZE];
+    atomic_int token_reviews, access_reviews;
+
+    struct ak_mutex lock; /* guards what follows */
+    char grant[256];      /* "verb resource/sub ns name", what alice may; "*": everything */
+    char last_path[512];  /* of a request for objects, or to the pod */
+    char last_headers[4096];
+};
+extern struct stage *stage; /* the one that is set up */
+
+void stage_begin(struct stage *self);
+void stage_end(struct stage *self);
+void stage_grant(const char *grant);
+/* Starts another replica on the same stage. */
+struct ak_invoke *stage_replica(bool (*is_leading)(void *user));
+
+/* What the book of runs was asked last, and what it does. */
+struct stage_runs {
+    char prompt[64], key[64], by[64];
+    ak_msec timeout, hold;
+    int fail_with;     /* HTTP status; 0: works */
+    bool waits;        /* start_run waits until it is cancelled */
+    const char *phase; /* of the record */
+    bool no_target;
+    atomic_int started, cancelled, target_failures;
+};
+extern struct stage_runs stage_runs;
+
+/* A request; the answer's body in `said`. The HTTP status, negative: none. */
+struct stage_request {
+    const char *method, *path, *token, *body;
+    const char *const *headers;
+    struct ak_invoke *invoke; /* NULL: the stage's */
+};
+int stage_ask(const struct stage_request *request, char *said, size_t size);
+int stage_get(const char *path, const char *token, char *said, size_t size);
+
+#endif
