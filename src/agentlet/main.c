@@ -19,6 +19,8 @@ static const struct {
     {"install", 1, ak_verb_install, "install DIR  copy this program to DIR/agentlet"},
     {"workspace", 0, ak_verb_workspace, "workspace    clone the Agent's repository"},
     {"run", 0, ak_verb_run, "run          be the first process of the Agent's container"},
+    {"call-tool", 1, ak_verb_call_tool,
+     "call-tool T  call tool T of AGENTKUBE_MCP_URL, arguments on stdin"},
     {"version", 0, print_version, "version      print the version"},
     {"help", 0, print_help, "help         print this"},
 };

@@ -6,6 +6,7 @@
 #ifndef AK_AGENTLET_VERBS_H
 #define AK_AGENTLET_VERBS_H
 
+int ak_verb_call_tool(int argc, char **argv);
 int ak_verb_install(int argc, char **argv);
 int ak_verb_workspace(int argc, char **argv);
 int ak_verb_run(int argc, char **argv);

@@ -102,26 +102,35 @@ static const struct member *find_member(const char *name)
     return NULL;
 }
 
+json_t *ak_record_string(const char *text, size_t len, size_t max)
+{
+    AK_AUTO(ak_buf) quoted = AK_BUF_INIT(MAX_FILE * 4);
+    AK_AUTO_JSON *value = NULL;
+
+    len = ak_utf8_cut(text, len, max);
+    /* By way of JSON text: there it is replaced. */
+    if (ak_buf_add_json_string(&quoted, text, len) < 0 ||
+        ak_json_parse(ak_buf_text(&quoted), quoted.len, &value, NULL) < 0)
+        return NULL;
+    if (json_string_length(value) <= max)
+        return AK_TAKE(value);
+    return json_stringn(json_string_value(value),
+                        ak_utf8_cut(json_string_value(value), json_string_length(value), max));
+}
+
 int ak_record_set_text(json_t *record, const char *name, const char *text)
 {
     const struct member *member = find_member(name);
-    size_t len = text ? strlen(text) : 0;
-    AK_AUTO(ak_buf) quoted = AK_BUF_INIT(MAX_FILE);
-    json_t *value = NULL;
-    int r = 0;
 
-    if (len == 0) {
+    if (ak_is_empty(text)) {
         (void)json_object_del(record, name);
         return 0;
     }
-    len = ak_utf8_cut(text, len, member ? member->max : AK_RECORD_MAX_MESSAGE);
-    /* By way of JSON text: what is not UTF-8 is replaced there. */
-    r = ak_buf_add_json_string(&quoted, text, len);
-    if (r >= 0)
-        r = ak_json_parse(ak_buf_text(&quoted), quoted.len, &value, NULL);
-    if (r < 0)
-        return -ENOMEM;
-    return json_object_set_new(record, name, value) < 0 ? -ENOMEM : 0;
+    return json_object_set_new(record, name,
+                               ak_record_string(text, strlen(text),
+                                                member ? member->max : AK_RECORD_MAX_MESSAGE)) < 0
+               ? -ENOMEM
+               : 0;
 }
 
 int ak_record_set_number(json_t *record, const char *name, int64_t value)

@@ -52,6 +52,8 @@ AK_MUST_USE json_t *ak_record_new(const char *id, const char *mode, const char *
 AK_MUST_USE int ak_record_set_text(json_t *record, const char *name, const char *text);
 AK_MUST_USE int ak_record_set_number(json_t *record, const char *name, int64_t value);
 AK_MUST_USE int ak_record_set_time(json_t *record, const char *name, ak_msec wall);
+/* Any bytes as a JSON string of at most `max` bytes: what is not UTF-8 is replaced. NULL on no memory. */
+AK_MUST_USE json_t *ak_record_string(const char *text, size_t len, size_t max);
 enum ak_run_phase ak_record_phase(const json_t *record);
 ak_msec ak_record_time(const json_t *record, const char *name); /* wall; 0: none */
 

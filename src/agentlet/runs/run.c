@@ -33,9 +33,10 @@ struct ak_run {
     struct ak_reader reader;
     struct ak_lines out, err;
     struct ak_buf stderr_tail;
-    enum ak_line_part part; /* of the line that the reader has */
-    bool has_step;          /* reader and lines are in use */
-    pid_t session;          /* of the process that was started last */
+    struct ak_buf stdout_tail; /* of a program that prints text: its last words are its answer */
+    enum ak_line_part part;    /* of the line that the reader has */
+    bool has_step;             /* reader and lines are in use */
+    pid_t session;             /* of the process that was started last */
     bool said_result;
     int64_t oom_before;
     ak_msec started_at, step_started_at;
@@ -82,14 +83,17 @@ static void on_stderr_line(void *user, enum ak_line_part part, const char *text,
     ak_speech_text(&self->speech, "stderr", text, len, part == AK_LINE_PIECE);
 }
 
+/* Keeps the last half of what the buffer could hold, or a little more. */
 static void keep_tail(struct ak_buf *tail, const char *data, size_t len)
 {
-    if (len > STDERR_TAIL) {
-        data += len - STDERR_TAIL;
-        len = STDERR_TAIL;
+    size_t keep = tail->max / 2;
+
+    if (len > keep) {
+        data += len - keep;
+        len = keep;
     }
     if (tail->len + len > tail->max)
-        ak_buf_consume(tail, tail->len + len - STDERR_TAIL);
+        ak_buf_consume(tail, tail->len + len - keep);
     (void)!ak_buf_add(tail, data, len);
 }
 
@@ -100,6 +104,8 @@ static void on_output(void *user, bool is_stderr, const char *data, size_t len)
     ak_speech_raw(&self->speech, data, len);
     if (is_stderr)
         keep_tail(&self->stderr_tail, data, len);
+    else if (!ak_output_format_is_structured(self->reader.format))
+        keep_tail(&self->stdout_tail, data, len);
     ak_lines_feed(is_stderr ? &self->err : &self->out, data, len);
     self->speech.news = true;
 }
@@ -139,6 +145,7 @@ static void begin_step(struct ak_run *self, enum ak_output_format format)
     ak_lines_init(&self->out, whole, on_stdout_line, self);
     ak_lines_init(&self->err, AK_LINES_PIECE, on_stderr_line, self);
     ak_buf_clear(&self->stderr_tail);
+    ak_buf_clear(&self->stdout_tail);
     ak_buf_clear(&self->message);
     self->exit_code = -1;
     self->has_step = true;
@@ -233,6 +240,28 @@ static void add_usage(struct ak_usage *sum, const struct ak_usage *usage)
     add_sum(&sum->cost_microusd, usage->cost_microusd);
 }
 
+/* The last lines of what was printed as text. The verdict's members are set; borrowed. */
+static void take_last_words(struct ak_run *self, struct ak_reader_verdict *verdict)
+{
+    struct ak_buf *tail = &self->stdout_tail;
+    char *text = tail->data;
+    size_t len = tail->len;
+
+    if (verdict->result || len == 0 || memchr(text, '\0', len))
+        return;
+    if (len > AK_RECORD_MAX_RESULT) {
+        char *line = memchr(text + len - AK_RECORD_MAX_RESULT, '\n', AK_RECORD_MAX_RESULT - 1);
+
+        text = line ? line + 1 : text + len - AK_RECORD_MAX_RESULT;
+        while (((unsigned char)*text & 0xc0) == 0x80)
+            text++; /* not in the middle of a character */
+        verdict->result_truncated = true;
+    }
+    while (tail->len > 0 && strchr("\r\n", tail->data[tail->len - 1]))
+        tail->data[--tail->len] = '\0';
+    verdict->result = text;
+}
+
 static void take_result(struct ak_run *self, const struct ak_reader_verdict *verdict)
 {
     if (ak_is_empty(verdict->result))
@@ -284,7 +313,13 @@ static void say_result(struct ak_run *self, const struct ak_reader_verdict *verd
 
     if (self->said_result || ak_is_empty(verdict->result))
         return;
-    data = json_pack("{s:s, s:b}", "text", verdict->result, "isError", !verdict->succeeded);
+    data = json_object();
+    if (!data ||
+        json_object_set_new(
+            data, "text",
+            ak_record_string(verdict->result, strlen(verdict->result), AK_EVENTS_MAX_TEXT)) < 0 ||
+        json_object_set_new(data, "isError", json_boolean(!verdict->succeeded)) < 0)
+        return;
     ak_speech_event(&self->speech, "result", data, true);
 }
 
@@ -298,6 +333,7 @@ static void judge(struct ak_run *self)
     ak_lines_end(&self->err);
     ak_reader_end(&self->reader, self->exit_code, &verdict);
     add_usage(&self->usage, &verdict.usage);
+    take_last_words(self, &verdict);
     take_result(self, &verdict);
     if (self->course.n_steps == 1)
         say_result(self, &verdict);
@@ -531,6 +567,7 @@ struct ak_run *ak_run_free(struct ak_run *self)
     ak_process_done(&self->process);
     ak_speech_done(&self->speech);
     ak_buf_done(&self->stderr_tail);
+    ak_buf_done(&self->stdout_tail);
     ak_buf_done(&self->result);
     ak_buf_done(&self->message);
     ak_arena_done(&self->arena);
@@ -601,6 +638,7 @@ int ak_run_start(const struct ak_run_place *place, struct ak_run **ret, struct a
     self->speech.events.fd = self->speech.log.fd = self->speech.transcript.fd = -1;
     ak_arena_init(&self->arena, 4096, 4 * AK_REQUEST_MAX);
     self->stderr_tail = (struct ak_buf)AK_BUF_INIT(STDERR_TAIL * 2);
+    self->stdout_tail = (struct ak_buf)AK_BUF_INIT(AK_RECORD_MAX_RESULT * 3);
     self->result = (struct ak_buf)AK_BUF_INIT(AK_READER_MAX_RESULT + 4);
     self->message = (struct ak_buf)AK_BUF_INIT(MAX_MESSAGE);
     self->usage = (struct ak_usage){-1, -1, -1, -1, -1, -1};

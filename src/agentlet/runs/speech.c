@@ -4,6 +4,7 @@
 #include "agentlet/runs/lines.h"
 #include "agentlet/runs/place.h"
 #include "agentlet/runs/readable.h"
+#include "agentlet/runs/record.h"
 #include "agentlet/runs/run.h"
 
 #include <ak/base/buf.h>
@@ -156,14 +157,9 @@ void ak_speech_text(struct ak_speech *self, const char *type, const char *text, 
 {
     do {
         size_t n = ak_utf8_cut(text, len, AK_EVENTS_MAX_TEXT);
-        AK_AUTO(ak_buf) quoted = AK_BUF_INIT(AK_EVENTS_MAX_LINE);
         AK_AUTO_JSON *data = json_object();
-        json_t *value = NULL;
 
-        /* By way of JSON text: what is not UTF-8 is replaced there. */
-        if (!data || ak_buf_add_json_string(&quoted, text, n) < 0 ||
-            ak_json_parse(ak_buf_text(&quoted), quoted.len, &value, NULL) < 0 ||
-            json_object_set_new(data, "text", value) < 0)
+        if (!data || json_object_set_new(data, "text", ak_record_string(text, n, 4 * n)) < 0)
             return; /* no memory: the transcript has it */
         text += n;
         len -= n;
