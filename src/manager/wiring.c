@@ -13,6 +13,7 @@
 #include "manager/controllers/agent/agent.h"
 #include "manager/controllers/unserved/unserved.h"
 #include "manager/digests.h"
+#include "manager/invoke/invoke.h"
 #include "manager/kinds.h"
 #include "manager/runs/runs.h"
 
@@ -59,6 +60,7 @@ enum { TOOL, MCP, GATEWAY, CLAW, UNSERVED_MAX };
 struct wiring {
     struct ak_agents agents; /* what routes, the collector and services get as `user` */
     struct ak_admission admission;
+    struct ak_invoke *invoke; /* NULL: not served */
     struct ak_unserved_controller unserved[UNSERVED_MAX];
 };
 
@@ -104,6 +106,11 @@ static int make_identity(const struct ak_options *o, char *buf, size_t size,
     return 0;
 }
 
+static struct wiring *wiring_of(struct ak_agents *agents)
+{
+    return AK_CONTAINER_OF(agents, struct wiring, agents);
+}
+
 /* agentkube_agents{phase}: what a dashboard wants to know first. */
 static void collect(struct ak_metrics *m, void *user)
 {
@@ -121,6 +128,8 @@ static void collect(struct ak_metrics *m, void *user)
     if (self->admission)
         ak_admission_metrics(self->admission, m);
     ak_runs_metrics(self->runs, m);
+    if (wiring_of(self)->invoke)
+        ak_invoke_metrics(wiring_of(self)->invoke, m);
     ak_metrics_family(m, "agentkube_agents", "gauge", "Agents by the phase in their status.");
     for (int phase = AK_AGENT_PHASE_UNSET; phase < AK_AGENT_PHASE_MAX; phase++)
         ak_metrics_sample(m, "agentkube_agents", counts[phase], "phase",
@@ -135,6 +144,8 @@ static int start_services(struct ak_manager *manager, void *user, struct ak_erro
     int r = ak_runs_start(self->runs, reterr);
     if (r >= 0 && self->admission)
         r = ak_admission_start(self->admission, reterr);
+    if (r >= 0 && wiring_of(self)->invoke)
+        r = ak_invoke_start(wiring_of(self)->invoke, reterr);
     return r;
 }
 
@@ -142,6 +153,8 @@ static void stop_services(struct ak_manager *manager, void *user)
 {
     struct ak_agents *self = user;
     (void)manager;
+    if (wiring_of(self)->invoke)
+        ak_invoke_stop(wiring_of(self)->invoke);
     if (self->admission)
         ak_admission_stop(self->admission);
     ak_runs_stop(self->runs);
@@ -179,12 +192,46 @@ static int make_runs(struct ak_agents *a, struct ak_runs **ret, struct ak_error 
     return r;
 }
 
+static bool is_leading(void *user)
+{
+    const struct ak_apply *apply = ak_manager_apply(user);
+
+    return !apply->may_write || apply->may_write(apply->user);
+}
+
+static bool find_leader(char ret[static AK_LEADER_ADDRESS_SIZE], void *user)
+{
+    return ak_manager_find_leader(user, ret);
+}
+
+static int make_invoke(struct wiring *w, struct ak_invoke **ret, struct ak_error **reterr)
+{
+    const struct ak_options *o = w->agents.options;
+    const struct ak_invoke_options options = {
+        .client = ak_manager_client(w->agents.manager),
+        .loop = ak_manager_loop(w->agents.manager),
+        .clock = w->agents.clock,
+        .runs = w->agents.runs,
+        .bind_address = o->invoke_address,
+        .port = (uint16_t)o->invoke_port,
+        .watch_namespace = o->watch_namespace,
+        .is_leading = is_leading,
+        .find_leader = find_leader,
+        .user = w->agents.manager,
+    };
+    int r = ak_invoke_new(&options, ret, reterr);
+    if (r >= 0)
+        w->invoke = *ret;
+    return r;
+}
+
 /* Runs what `options` describes, with the parts that need a manager. */
 static int run(struct wiring *w, const struct ak_manager_options *options, struct ak_error **reterr)
 {
     AK_AUTO_PTR(ak_digests) digests = NULL;
     AK_AUTO_PTR(ak_manager) manager = NULL; /* its workers use the digests */
-    AK_AUTO_PTR(ak_runs) runs = NULL;       /* goes first: it uses the manager */
+    AK_AUTO_PTR(ak_runs) runs = NULL;       /* goes before it: it uses the manager */
+    AK_AUTO_PTR(ak_invoke) invoke = NULL;   /* goes first: it uses both */
     int r = ak_manager_new(options, &manager, reterr);
     if (r >= 0)
         r = ak_digests_new(ak_manager_client(manager), NULL, &digests, reterr);
@@ -198,6 +245,8 @@ static int run(struct wiring *w, const struct ak_manager_options *options, struc
         if (r >= 0)
             w->agents.admission = &w->admission;
     }
+    if (r >= 0 && w->agents.options->invoke_port >= 0)
+        r = make_invoke(w, &invoke, reterr);
     if (r >= 0)
         r = ak_manager_run(manager, reterr);
     ak_admission_done(&w->admission); /* its services are stopped; it uses the manager's client */
@@ -210,7 +259,8 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
     struct wiring w = {.agents = {.options = o, .clock = clock},
                        .admission = {.options = o, .clock = clock}};
     AK_AUTO_PTR(ak_kube_config) config = NULL;
-    char identity[512];
+    char identity[512], address[AK_LEADER_ADDRESS_SIZE];
+    bool reachable = ak_invoke_address(o->pod_ip, o->invoke_address, o->invoke_port, address);
     bool all = !o->watch_namespace;
     const struct ak_controller_options controllers[] = {
         {.name = "agent",
@@ -246,6 +296,8 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .n_controllers = AK_ARRAY_LEN(controllers) - !o->webhook,
         .user = &w.agents,
         .leader_elect = o->leader_elect,
+        .leader = {.address_annotation = AK_INVOKE_ADDRESS_ANNOTATION,
+                   .address = reachable ? address : NULL},
         .resync = o->resync,
         .bind_address = o->bind_address,
         .metrics_port = o->metrics_port,
