@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manager_internal.h"
+#include "manager_signals.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -377,52 +378,6 @@ static const struct stage {
 
 /* ---- run ---- */
 
-static void end_now(int sig)
-{
-    _exit(128 + sig);
-}
-
-struct signals {
-    sigset_t set, old_mask;
-    struct sigaction old_term, old_int;
-    int fd;
-};
-
-static int signals_begin(struct signals *s, struct ak_error **reterr)
-{
-    (void)sigemptyset(&s->set);
-    (void)sigaddset(&s->set, SIGTERM);
-    (void)sigaddset(&s->set, SIGINT);
-    (void)pthread_sigmask(SIG_BLOCK, &s->set, &s->old_mask);
-    (void)sigaction(SIGTERM, NULL, &s->old_term);
-    (void)sigaction(SIGINT, NULL, &s->old_int);
-    s->fd = signalfd(-1, &s->set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (s->fd < 0) {
-        int r = -errno;
-        (void)pthread_sigmask(SIG_SETMASK, &s->old_mask, NULL);
-        return ak_error_set(reterr, r, "signalfd");
-    }
-    return 0;
-}
-
-/* A handler, because the default action does nothing to the first process of a container. */
-static void signals_arm_second(const struct signals *s)
-{
-    struct sigaction now = {.sa_handler = end_now};
-
-    (void)sigaction(SIGTERM, &now, NULL);
-    (void)sigaction(SIGINT, &now, NULL);
-    (void)pthread_sigmask(SIG_UNBLOCK, &s->set, NULL);
-}
-
-static void signals_end(struct signals *s)
-{
-    (void)close(s->fd);
-    (void)sigaction(SIGTERM, &s->old_term, NULL);
-    (void)sigaction(SIGINT, &s->old_int, NULL);
-    (void)pthread_sigmask(SIG_SETMASK, &s->old_mask, NULL);
-}
-
 static bool is_stop_wanted(struct ak_manager *self)
 {
     bool wanted;
@@ -448,7 +403,7 @@ static void complain_about_caches(struct ak_manager *self)
 }
 
 /* Waits for a signal or a wish to stop (true), or until the caches are synced (false). */
-static bool wait_for_stop(struct ak_manager *self, const struct signals *s, bool until_synced)
+static bool wait_for_stop(struct ak_manager *self, const struct ak__signals *s, bool until_synced)
 {
     struct pollfd fds[] = {{.fd = s->fd, .events = POLLIN},
                            {.fd = self->wake_fd, .events = POLLIN}};
@@ -469,7 +424,7 @@ static bool wait_for_stop(struct ak_manager *self, const struct signals *s, bool
     return true;
 }
 
-static int start_stages(struct ak_manager *self, const struct signals *s, size_t *ret_started,
+static int start_stages(struct ak_manager *self, const struct ak__signals *s, size_t *ret_started,
                         struct ak_error **reterr)
 {
     ak_msec begin = ak_now();
@@ -528,18 +483,18 @@ static void stop_stages(struct ak_manager *self, size_t started)
 
 int ak_manager_run(struct ak_manager *self, struct ak_error **reterr)
 {
-    struct signals signals;
+    struct ak__signals signals;
     struct ak_error *failure;
     size_t started;
     int r;
 
-    r = signals_begin(&signals, reterr);
+    r = ak__signals_begin(&signals, reterr);
     if (r < 0)
         return r;
     r = start_stages(self, &signals, &started, reterr);
-    signals_arm_second(&signals);
+    ak__signals_arm_second(&signals);
     stop_stages(self, started);
-    signals_end(&signals);
+    ak__signals_end(&signals);
     ak_mutex_lock(&self->lock);
     failure = AK_TAKE(self->failure);
     ak_mutex_unlock(&self->lock);

@@ -65,8 +65,9 @@ static const struct option flags[] = {
            .max = AK_OPTIONS_MAX_WORKERS),
     OPTION("resync-period", OPT_PERIOD, resync, "10h",
            "look at every object again this often, +-10%; 0 switches it off"),
-    OPTION("shutdown-delay", OPT_PERIOD, shutdown_delay, "0",
-           "serve on for so long after SIGTERM, not ready and not leading, up to 60s; 0: not at all"),
+    OPTION(
+        "shutdown-delay", OPT_PERIOD, shutdown_delay, "0",
+        "serve on for so long after SIGTERM, not ready and not leading, up to 60s; 0: not at all"),
     OPTION("log-level", OPT_TEXT, log_level, "info",
            "debug, info, warn or error; \"info,+watch\" shows debug lines of one part"),
     OPTION("version", OPT_BOOL, show_version, NULL, "print the version and leave"),
