@@ -6,7 +6,7 @@
 # What this version uses, request by request: docs/rbac.md.
 - apiGroups: [agentkube.io]
   resources: [agents, mcps, llmgateways, claws, tools]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [agentkube.io]
   resources: [agents/status, mcps/status, llmgateways/status, claws/status, tools/status]
   verbs: [patch]
