@@ -137,7 +137,7 @@ AK_MUST_USE int ak_runs_cancel_run(struct ak_runs *self, const char *ns, const c
 /* The whole record: from the pod if it is up, else what the status keeps. Any replica. Blocks. */
 AK_MUST_USE int ak_runs_get(struct ak_runs *self, const char *ns, const char *agent, const char *id,
                             json_t **ret, struct ak_error **reterr);
-/* Newest first, of one Agent, a namespace (agent NULL), or all (ns NULL); what the status keeps. Any replica. */
+/* Newest first, at most 500, of one Agent, a namespace (agent NULL), or all (ns NULL); what the status keeps. Any replica. */
 AK_MUST_USE int ak_runs_list(struct ak_runs *self, const char *ns, const char *agent,
                              json_t **ret_array, struct ak_error **reterr);
 

@@ -10,7 +10,7 @@
 #include "manager/kinds.h"
 #include "manager/runs/runs_internal.h"
 
-#define MAX_LIST 2000 /* records of one list; the newest */
+#define MAX_LIST 500 /* records of one list; the newest */
 
 static int find_agent(struct ak_runs *self, const char *ns, const char *name,
                       const struct ak_object **ret, struct ak_error **reterr)
