@@ -43,8 +43,64 @@ def test_the_pod_is_restricted_and_has_no_token(agents, manager):
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False, container["name"]
         assert context["capabilities"]["drop"] == ["ALL"], container["name"]
-    assert not [v for v in spec["volumes"] if {"hostPath", "secret", "projected"} & set(v)]
+    assert not [v for v in spec["volumes"] if "hostPath" in v]
     assert spec["containers"][0]["command"][0] == "/agentkube/bin/agentlet"
+
+
+def test_the_keeper_is_another_user_and_alone_has_the_token_and_the_key(agents, manager, control_plane):
+    manager()
+    control_plane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": CANARY, "other": CANARY}},
+                        namespace=agents.namespace)
+    agents.apply(agent("two", agentToken={"secretRef": {"name": "keys", "key": "key"}}))
+    pod = agents.wait_pod("two")
+    assert pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] == "agent"
+    assert not pod["spec"].get("shareProcessNamespace")
+    runtime, keeper = pod["spec"]["containers"]
+    assert (runtime["name"], keeper["name"]) == ("agent", "keeper")
+    assert keeper["command"] == ["/usr/local/bin/keeper", "serve"]
+    assert keeper["securityContext"]["runAsUser"] != pod["spec"]["securityContext"]["runAsUser"]
+    assert keeper["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {p["name"]: p["containerPort"] for p in keeper["ports"]}["relay"] == 8084
+
+    def mounts(container):
+        return {m["name"] for m in container["volumeMounts"]}
+    secret = {v["name"] for v in pod["spec"]["volumes"] if "secret" in v or "projected" in v}
+    assert secret == {"agent-token", "keeper-token"} and secret <= mounts(keeper)
+    for container in pod["spec"]["initContainers"] + [runtime]:
+        assert not secret & mounts(container), container["name"]
+    assert {m["name"] for m in runtime["volumeMounts"]} & mounts(keeper) == {"link"}
+    volumes = {v["name"]: v for v in pod["spec"]["volumes"]}
+    assert volumes["agent-token"]["secret"]["items"] == [{"key": "key", "path": "key"}]
+    projected, = volumes["keeper-token"]["projected"]["sources"]
+    assert projected["serviceAccountToken"]["audience"] == "agentkube"
+
+    def value(container, name):
+        return next((e.get("value") for e in container["env"] if e["name"] == name), None)
+    assert value(keeper, "AGENTKUBE_MODEL_BASE_URL") == "https://api.anthropic.com"
+    assert value(keeper, "AGENTKUBE_MANAGER_CA").startswith("-----BEGIN CERTIFICATE-----")
+    assert value(runtime, "AGENTKUBE_MODEL_URL") == "http://127.0.0.1:8085/model"
+    assert value(runtime, "AGENTKUBE_KEEPER_UID") == str(keeper["securityContext"]["runAsUser"])
+    assert agents.get("two")["status"]["resolved"]["baseURL"] == "https://api.anthropic.com"
+    assert not condition(agents.get("two"), "TokenExposed")
+
+
+def test_a_runtime_that_cannot_use_the_keeper_has_its_key_and_the_agent_says_so(agents, manager, control_plane):
+    process = manager()
+    control_plane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": CANARY}},
+                        namespace=agents.namespace)
+    agents.apply(agent("open", runtime="Cursor", agentToken={"secretRef": {"name": "keys", "key": "key"}}))
+    pod = agents.wait_pod("open")
+    exposed, = [e for e in pod["spec"]["containers"][0]["env"] if e["name"] == "CURSOR_API_KEY"]
+    assert exposed["valueFrom"]["secretKeyRef"] == {"name": "keys", "key": "key"}
+    assert "agent-token" not in {v["name"] for v in pod["spec"]["volumes"]}
+    told = agents.wait_condition("open", "TokenExposed", "True", "RuntimeCannotUseKeeper")
+    assert "keys" in told["message"]
+    wait_for(lambda: [e for e in agents.events("open") if e["type"] == "Warning" and e["reason"] == "RuntimeCannotUseKeeper"], "the event")
+    everything = [agents.pods(), agents.get("open"), agents.events("open"), process.log(), process.metrics()]
+    assert CANARY not in str(everything)
+    # another runtime: the condition goes
+    agents.patch("open", runtime="ClaudeCode")
+    wait_for(lambda: not condition(agents.get("open"), "TokenExposed"), "the condition to go")
 
 
 def test_a_paused_agent_shows_everything_and_starts_nothing_until_it_is_armed(agents, manager):
@@ -103,7 +159,7 @@ def test_a_change_that_the_pod_does_not_depend_on_leaves_it_alone(agents, manage
     before = agents.wait_pod("steady")
     agents.runs("steady")
     agents.wait_phase("steady", "Running")
-    agents.patch("steady", run={"maxQueued": 3})
+    agents.patch("steady", run={"timeoutSeconds": 60})
     agents.wait_phase("steady", "Running")
     control_plane.must("-n", agents.namespace, "label", "agent", "steady", "team=blue")
     control_plane.must("-n", agents.namespace, "annotate", "agent", "steady", "example.com/note=hello")
@@ -211,7 +267,7 @@ def test_labels_and_annotations_of_others_stay(agents, manager, control_plane):
     control_plane.must("-n", agents.namespace, "annotate", "pod", "shared", "mesh.example/rev=7")
     agents.runs("shared")
     agents.wait_phase("shared", "Running")
-    agents.patch("shared", run={"maxQueued": 5})
+    agents.patch("shared", run={"timeoutSeconds": 50})
     agents.wait_phase("shared", "Running")
     meta = agents.pod("shared")["metadata"]
     assert meta["labels"]["mesh.example/injected"] == "yes" and meta["annotations"]["mesh.example/rev"] == "7"
@@ -242,12 +298,13 @@ WORDS = [
      "no rule"),
     ("OOMKilled", lambda a: a.waits("sick", "CrashLoopBackOff", "back-off 10s restarting failed container", 2,
                                     {"terminated": {"reason": "OOMKilled", "exitCode": 137}}), "memory"),
+    ("ImagePullBackOff", lambda a: a.waits("sick", "ImagePullBackOff", "no such image", container="keeper"), "agentkube-manager"),
     # the real scheduler says so: there is no node
     ("Unschedulable", lambda a: None, "no nodes available"),
 ]
 
 
-@pytest.mark.parametrize("reason, say, words", WORDS, ids=[w[0] for w in WORDS])
+@pytest.mark.parametrize("reason, say, words", WORDS, ids=[f"{i}-{w[0]}" for i, w in enumerate(WORDS)])
 def test_what_hinders_a_pod_is_said_in_words(agents, manager, reason, say, words):
     manager()
     agents.apply(agent("sick"))

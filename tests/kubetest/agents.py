@@ -60,6 +60,11 @@ class Agents:
         assert status == 200, answer
         return answer
 
+    def had_runs(self, name, *records, **status):
+        """The status as an earlier manager has left it."""
+        self._patch(f"/apis/agentkube.io/v1alpha1/namespaces/{self.namespace}/agents/{name}/status",
+                    {"status": {"runs": list(records), "activeRuns": sum(r["phase"] in ("Pending", "Queued", "Running") for r in records), **status}})
+
     # ---- waiting
     def wait_pod(self, name, other_than=None, timeout=60):
         """The pod of an Agent, once there is one (with another UID than `other_than`)."""
@@ -93,18 +98,23 @@ class Agents:
         return self._patch(f"/api/v1/namespaces/{self.namespace}/pods/{name}/status", {"status": status})
 
     def container(self, name, state, ready=False, restarts=0, last=None, image_id=""):
-        return {"name": "agent", "image": "i", "imageID": image_id, "ready": ready, "started": ready,
+        """What is said of one container, by its name."""
+        return {"name": name, "image": "i", "imageID": image_id, "ready": ready, "started": ready,
                 "restartCount": restarts, "state": state, "lastState": last or {}}
 
+    def keeper(self):
+        """What is said of a keeper that does well."""
+        return self.container("keeper", {"running": {"startedAt": "2026-01-01T00:00:00Z"}}, True)
+
     def runs(self, name, restarts=0, last=None):
-        """The pod runs and is ready."""
+        """The pod runs and is ready: both containers are."""
         now = "2026-01-01T00:00:00Z"
         return self.pod_status(
             name, phase="Running", startTime=now,
             conditions=[{"type": kind, "status": "True", "lastTransitionTime": now}
                         for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")],
-            containerStatuses=[self.container(name, {"running": {"startedAt": now}}, True, restarts, last,
-                                              "registry.example/agent@sha256:" + "ab" * 32)])
+            containerStatuses=[self.container("agent", {"running": {"startedAt": now}}, True, restarts, last,
+                                              "registry.example/agent@sha256:" + "ab" * 32), self.keeper()])
 
     def bind(self, name):
         """As the scheduler does it, so that the real one has no more opinion on this pod. The node does not exist."""
@@ -113,10 +123,11 @@ class Agents:
                                                     "target": {"apiVersion": "v1", "kind": "Node", "name": "node-of-a-test"}})
         assert status == 201, body
 
-    def waits(self, name, reason, message, restarts=0, last=None):
+    def waits(self, name, reason, message, restarts=0, last=None, container="agent"):
+        """One container waits for something; the keeper does well, if it is not the one."""
         self.bind(name)
-        return self.pod_status(name, phase="Pending", containerStatuses=[
-            self.container(name, {"waiting": {"reason": reason, "message": message}}, False, restarts, last)])
+        said = [self.container(container, {"waiting": {"reason": reason, "message": message}}, False, restarts, last)]
+        return self.pod_status(name, phase="Pending", containerStatuses=said + ([self.keeper()] if container != "keeper" else []))
 
     def fails(self, name, reason="Evicted", message="The node was low on resource: memory."):
         return self.pod_status(name, phase="Failed", reason=reason, message=message)
