@@ -72,11 +72,11 @@ static const struct frame_case frame_cases[] = {
        "a\x82\x01"
        "b"),
      "", AK_E_PROTOCOL},
-    {B("\x09\x00"), "", AK_E_PROTOCOL},          /* a ping in pieces */
-    {B("\x89\x7e\x00\x80"), "", AK_E_PROTOCOL},  /* a ping too long */
-    {B("\x81\x02\xc3\x28"), "", AK_E_PROTOCOL},  /* no UTF-8 */
-    {B("\x82\x7e\x10\x00"), "", AK_E_TOO_LARGE}, /* more than the limit of this test */
-    {B("\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff"), "", AK_E_TOO_LARGE},
+    {B("\x09\x00"), "", AK_E_PROTOCOL},           /* a ping in pieces */
+    {B("\x89\x7e\x00\x80"), "", AK_E_PROTOCOL},   /* a ping too long */
+    {B("\x81\x02\xc3\x28"), "", AK_E_PROTOCOL},   /* no UTF-8 */
+    {B("\x82\x7e\x10\x00x"), "", AK_E_TOO_LARGE}, /* more than the limit of this test */
+    {B("\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xffx"), "", AK_E_TOO_LARGE},
     {B("\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00"), "", AK_E_PROTOCOL},
 };
 
