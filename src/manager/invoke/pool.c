@@ -12,6 +12,7 @@ struct slot {
     bool ended; /* it has left, and is to be joined */
 };
 
+/* Guarded by the pool's lock. */
 struct lane {
     struct ak_pool *pool;
     const struct ak_pool_lane *options;
@@ -30,9 +31,9 @@ struct ak_pool {
 };
 
 /* The next item, or NULL: nothing came for a while, or we stop. */
-static struct ak_pool_item *next_locked(struct lane *lane) AK_REQUIRES(lane->pool->lock)
+static struct ak_pool_item *next_locked(struct ak_pool *self, struct lane *lane)
+    AK_REQUIRES(self->lock)
 {
-    struct ak_pool *self = lane->pool;
     ak_msec until = ak_now() + AK_POOL_IDLE;
 
     lane->n_idle++;
@@ -58,7 +59,7 @@ static void work(void *user)
     struct ak_pool_item *item;
 
     ak_mutex_lock(&self->lock);
-    while ((item = next_locked(lane)) != NULL) {
+    while ((item = next_locked(self, lane)) != NULL) {
         ak_mutex_unlock(&self->lock);
         item->run(item);
         ak_mutex_lock(&self->lock);
@@ -84,7 +85,7 @@ static struct slot *find_slot(struct lane *lane)
 }
 
 /* One more thread where there is work for it. Negative: there is not a single one. */
-static int grow_locked(struct lane *lane) AK_REQUIRES(lane->pool->lock)
+static int grow(struct lane *lane)
 {
     if ((size_t)lane->n_idle >= lane->n_waiting || lane->n_threads == lane->options->max_threads)
         return 0;
@@ -100,7 +101,7 @@ static int grow_locked(struct lane *lane) AK_REQUIRES(lane->pool->lock)
     return 0;
 }
 
-static void remove_last_locked(struct lane *lane) AK_REQUIRES(lane->pool->lock)
+static void remove_last(struct lane *lane)
 {
     struct ak_pool_item **p = &lane->waiting;
 
@@ -126,9 +127,9 @@ int ak_pool_put(struct ak_pool *self, size_t number, struct ak_pool_item *item)
         *lane->waiting_end = item;
         lane->waiting_end = &item->next;
         lane->n_waiting++;
-        r = grow_locked(lane);
+        r = grow(lane);
         if (r < 0)
-            remove_last_locked(lane);
+            remove_last(lane);
         ak_cond_signal(&lane->work);
     }
     ak_mutex_unlock(&self->lock);

@@ -136,6 +136,11 @@ static int note_header(const char *name, const char *value, void *user)
     return 0;
 }
 
+static void forget(void *user)
+{
+    (void)user;
+}
+
 static void on_events(struct ak_http_exchange *ex, void *user)
 {
     static const char events[] =
@@ -150,7 +155,9 @@ static void on_events(struct ak_http_exchange *ex, void *user)
     ak_mutex_unlock(&stage->lock);
     ak_http_reply_begin(ex, 200, "text/event-stream");
     (void)ak_http_reply_chunk(ex, events, sizeof(events) - 1);
-    if (!endless)
+    if (endless)
+        ak_http_on_close(ex, forget, NULL);
+    else
         ak_http_reply_end(ex);
 }
 
