@@ -62,6 +62,8 @@ struct ak__http_conn {
     enum conn_state state;
     bool in_process;
     bool close_after;
+    size_t held; /* bytes of the body that count for the server's max_bodies */
+    bool body_taken;
     bool broken; /* of the answer something is missing */
     bool reset_after;
     char peer[INET6_ADDRSTRLEN + 10];
@@ -78,6 +80,21 @@ struct ak__http_conn *ak__http_conn_next(struct ak__http_conn *conn)
     return conn->next;
 }
 
+/* The connection holds so many bytes of a body from now on. -503: too much with those of the others. */
+static int hold_body(struct ak__http_conn *conn, size_t bytes)
+{
+    struct ak_http_server *server = conn->server;
+
+    if (!server)
+        return 0;
+    if (server->max_bodies && bytes > conn->held &&
+        bytes - conn->held > server->max_bodies - AK_MIN(server->bodies, server->max_bodies))
+        return -503;
+    server->bodies += bytes - conn->held;
+    conn->held = bytes;
+    return 0;
+}
+
 static void unlink_conn(struct ak__http_conn *conn)
 {
     struct ak_http_server *server = conn->server;
@@ -91,6 +108,7 @@ static void unlink_conn(struct ak__http_conn *conn)
     if (conn->next)
         conn->next->prev = conn->prev;
     server->n_conns--;
+    (void)hold_body(conn, 0);
     conn->server = NULL;
 }
 
@@ -203,6 +221,8 @@ static void answered(struct ak__http_conn *conn)
         return;
     }
     ak__http_parser_reset(&conn->parser);
+    conn->body_taken = false;
+    (void)hold_body(conn, 0);
     wait_for_request(conn);
     if (!conn->in_process)
         process(conn);
@@ -381,6 +401,7 @@ void ak_http_on_close(struct ak_http_exchange *ex, ak_loop_fn fn, void *user)
 
 static void refuse(struct ak__http_conn *conn, int status)
 {
+    static const char *const later[] = {"Retry-After: 1", NULL};
     AK_AUTO(ak_buf) body = {.max = 128};
 
     conn->parser.minor = 1;
@@ -388,7 +409,7 @@ static void refuse(struct ak__http_conn *conn, int status)
     conn->state = CONN_HANDLING;
     (void)!ak_buf_addf(&body, "%d %s\n", status, ak__http_status_text(status));
     ak_http_reply_text(&conn->ex, status, "text/plain; charset=utf-8", ak_buf_text(&body), body.len,
-                       NULL);
+                       status == 503 ? later : NULL);
 }
 
 static void handle(struct ak__http_conn *conn)
@@ -412,6 +433,8 @@ static int feed(struct ak__http_conn *conn)
     while (r == 0 && evbuffer_peek(in, -1, NULL, &piece, 1) > 0 && piece.iov_len) {
         r = ak__http_parser_feed(&conn->parser, piece.iov_base, piece.iov_len, &used);
         (void)evbuffer_drain(in, used);
+        if (r >= 0 && hold_body(conn, ak__http_parser_body_size(&conn->parser)) < 0)
+            r = -503;
     }
     return r;
 }
@@ -626,4 +649,20 @@ int ak_http_each_header(const struct ak_http_exchange *ex,
 void ak_http_drop_request(struct ak_http_exchange *ex)
 {
     ak__http_parser_drop(&conn_of(ex)->parser);
+    if (!conn_of(ex)->body_taken)
+        ak_http_release_body(ex);
+}
+
+char *ak_http_take_body(struct ak_http_exchange *ex, size_t *ret_len)
+{
+    struct ak__http_conn *conn = conn_of(ex);
+
+    *ret_len = conn->parser.body.len;
+    conn->body_taken = *ret_len > 0;
+    return *ret_len ? ak_buf_take(&conn->parser.body) : NULL;
+}
+
+void ak_http_release_body(struct ak_http_exchange *ex)
+{
+    (void)hold_body(conn_of(ex), 0);
 }

@@ -366,3 +366,8 @@ int ak__http_parser_feed(struct ak__http_parser *self, const char *data, size_t 
     }
     return r < 0 ? r : 1;
 }
+
+size_t ak__http_parser_body_size(const struct ak__http_parser *self)
+{
+    return self->body.len + (self->state == AK__PARSE_BODY ? (size_t)self->left : 0);
+}

@@ -55,6 +55,8 @@ void ak__http_parser_drop(struct ak__http_parser *self);
  * 0: more are needed; negative: the HTTP status to refuse it with, as -400 (-500: no memory). */
 AK_MUST_USE int ak__http_parser_feed(struct ak__http_parser *self, const char *data, size_t len,
                                      size_t *ret_used);
+/* Bytes of the body that are there or were promised. */
+size_t ak__http_parser_body_size(const struct ak__http_parser *self);
 const char *ak__http_parser_header(const struct ak__http_parser *self,
                                    const char *name); /* or NULL */
 

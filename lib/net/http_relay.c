@@ -332,6 +332,8 @@ static int on_begin(int status, ak_msec retry_after, void *user)
     ak_http_reply_begin_with(self->ex, status, NULL, list);
     ak_free(list);
     ak_buf_done(&self->reply.text);
+    if (!ak_http_stream_has_body(self->stream))
+        ak_http_release_body(self->ex);
     ak_http_stream_set_timeout(self->stream, self->idle_timeout);
     return 0;
 }
@@ -417,6 +419,7 @@ static int ask(struct ak_http_relay *self, struct ak_http_client *client, struct
                                   .bearer = o->bearer,
                                   .timeout = o->head_timeout ? o->head_timeout : DEFAULT_HEAD};
     const char **list = NULL;
+    AK_AUTO_TEXT char *body = NULL;
     int r = path ? 0 : -ENOMEM;
 
     if (r >= 0 && ak_http_each_header(self->ex, join_connection, &connection))
@@ -429,11 +432,16 @@ static int ask(struct ak_http_relay *self, struct ak_http_client *client, struct
     }
     req.headers = list;
     req.content_type = out.content_type;
-    req.body = ak_http_body(self->ex, &req.body_len);
-    if (!req.body_len)
-        req.body = NULL;
+    if (r >= 0) {
+        body = ak_http_take_body(self->ex, &req.body_len);
+        r = req.body_len && !body ? -ENOMEM : 0;
+    }
+    req.body = body;
+    req.take_body = body != NULL;
     r = r < 0 ? ak_error_set(reterr, r, "the request's header: %s", ak_code_text(r))
               : ak_http_stream_start(client, loop, &req, &ops, self, &self->stream, reterr);
+    if (r >= 0)
+        body = NULL; /* the stream's */
     ak_free(list);
     ak_buf_done(&out.lines.text);
     return r;

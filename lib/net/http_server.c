@@ -202,6 +202,7 @@ static void use_options(struct ak_http_server *self, const struct ak_http_server
     self->routes = o->routes;
     self->user = o->user;
     self->max_body = o->max_body ? o->max_body : DEFAULT_MAX_BODY;
+    self->max_bodies = o->max_bodies;
     self->max_header = o->max_header ? o->max_header : DEFAULT_MAX_HEADER;
     self->max_connections =
         o->max_connections > 0 ? (size_t)o->max_connections : DEFAULT_CONNECTIONS;

@@ -25,6 +25,7 @@ struct ak_http_server {
     const struct ak_http_route *routes;
     void *user;
     size_t max_body, max_header;
+    size_t max_bodies, bodies; /* what all connections may hold, and hold */
     size_t max_connections;
     size_t max_waiting;
     ak_msec idle_timeout, write_timeout;

@@ -32,6 +32,7 @@ struct ak_http_stream {
     CURL *easy;
     struct ak__http_request request;
     char *body;
+    size_t body_len;
     struct ak_timer *silence;
     ak_msec silence_limit;
     ak_msec last_byte;
@@ -276,6 +277,23 @@ static int tell_header(struct ak_http_stream *s, const char *data, size_t len)
 }
 
 /* The end of the answer's head is an empty header line. 1xx heads come before the real one. */
+/* A request is never sent again once an answer has begun. What was sent whole is not needed any more. */
+static void drop_body(struct ak_http_stream *s)
+{
+    curl_off_t sent = 0;
+
+    (void)curl_easy_getinfo(s->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    if (!s->body || sent < (curl_off_t)s->body_len)
+        return;
+    ak_free(s->body);
+    s->body = NULL;
+}
+
+bool ak_http_stream_has_body(const struct ak_http_stream *self)
+{
+    return self->body != NULL;
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *user)
 {
     struct ak_http_stream *s = user;
@@ -295,6 +313,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *user)
         r = s->ops->header ? tell_header(s, data, len) : 0;
     } else {
         s->begun = true;
+        drop_body(s);
         r = s->ops->begin ? s->ops->begin((int)status, ak__http_retry_after(s->easy), s->user) : 0;
     }
     if (s->ops)
@@ -431,13 +450,14 @@ static int stream_init(struct ak_http_stream *s, const struct ak_http_request *r
     s->wake = ak_timer_new(s->hub->loop, on_wake, s);
     if (!s->easy || !s->silence || !s->wake)
         return ak_error_oom(reterr);
-    if (req->body) {
+    if (req->body && !req->take_body) {
         s->body = ak_malloc(req->body_len + 1);
         if (!s->body)
             return ak_error_oom(reterr);
         memcpy(s->body, req->body, req->body_len);
         own.body = s->body;
     }
+    s->body_len = req->body_len;
     r = ak__http_request_init(&s->request, s->easy, s->hub->client, &own, reterr);
     if (r < 0)
         return r;
@@ -478,6 +498,8 @@ int ak_http_stream_start(struct ak_http_client *client, struct ak_loop *loop,
         stream_free(s);
         return ak_error_oom(reterr);
     }
+    if (req->take_body)
+        s->body = (char *)(uintptr_t)req->body;
     ak_timer_set(s->silence, s->silence_limit);
     *ret = s;
     return 0;

@@ -51,6 +51,8 @@ struct ak_http_request {
     size_t body_len;
     const struct ak_secret *bearer; /* Authorization: Bearer; NULL: none */
     const char *const *headers;     /* more "Name: value" lines, NULL-terminated; may be NULL */
+    /* A stream takes over the body, which is ak_malloc()ed, once it has started, instead of copying it. */
+    bool take_body;
     ak_msec timeout; /* whole request; 0: 30 s. A stream: silence between two bytes. */
     const struct ak_cancel *cancel; /* blocking form: abandons the request; may be NULL */
 };
@@ -102,6 +104,8 @@ AK_PUBLIC void ak_http_stream_stop(struct ak_http_stream *self); /* Thread: loop
  * Both may be called at any time, also inside callbacks. Thread: loop. */
 AK_PUBLIC void ak_http_stream_pause(struct ak_http_stream *self);
 AK_PUBLIC void ak_http_stream_resume(struct ak_http_stream *self);
+/* Does it still hold the request's body? No more when the answer begins after the whole upload. Thread: loop. */
+AK_PUBLIC bool ak_http_stream_has_body(const struct ak_http_stream *self);
 /* Another limit for the silence between two bytes, counted anew from now. Thread: loop. */
 AK_PUBLIC void ak_http_stream_set_timeout(struct ak_http_stream *self, ak_msec silence);
 

@@ -38,7 +38,10 @@ struct ak_http_server_options {
         *tls; /* NULL: plain. A reference is taken; see ak_http_server_set_tls() */
     const struct ak_http_route *routes; /* ended by an entry with handler NULL; first match wins */
     void *user;
-    size_t max_body;      /* bytes; 0: 1 MiB */
+    size_t max_body; /* bytes; 0: 1 MiB */
+    /* Bytes of all request bodies that are held at a time, those that were promised by a Content-Length included.
+     * Who would exceed it gets 503 and Retry-After, at once. 0: max_body for each connection. */
+    size_t max_bodies;
     size_t max_header;    /* bytes; 0: 16 KiB */
     int max_connections;  /* 0: 1024; more are closed at once */
     ak_msec idle_timeout; /* 0: 60 s; between requests, and of a whole request (head and body) */
@@ -82,6 +85,10 @@ AK_PUBLIC int ak_http_each_header(const struct ak_http_exchange *ex,
 /* Gives the memory of the request back: path, query and body are "" from now on, headers are gone. For answers
  * that take long. */
 AK_PUBLIC void ak_http_drop_request(struct ak_http_exchange *ex);
+/* Moves the body's memory out (the caller ak_free()s it; NULL if there is none). It still counts for max_bodies, until
+ * the exchange is gone or ak_http_release_body() says that it is freed. */
+AK_PUBLIC AK_MUST_USE char *ak_http_take_body(struct ak_http_exchange *ex, size_t *ret_len);
+AK_PUBLIC void ak_http_release_body(struct ak_http_exchange *ex);
 /* Answers, once; the exchange is gone afterwards. `extra` lines as in requests, may be NULL. */
 AK_PUBLIC void ak_http_reply_text(struct ak_http_exchange *ex, int status, const char *content_type,
                                   const char *body, size_t len, const char *const *extra);
