@@ -19,8 +19,9 @@
 #define AK_MODEL_HEAD_TIMEOUT AK_MINUTES(20)
 #define AK_MODEL_IDLE_TIMEOUT AK_MINUTES(10)
 
-/* Bytes of one request. Requests are held whole until they are sent. */
-#define AK_MODEL_MAX_BODY (64u << 20)
+/* Bytes of a request, and of all that are held at a time: each is held whole until it is sent. It is what the
+ * largest provider takes, and fits into half of the container's memory. */
+#define AK_MODEL_MAX_BODY (32u << 20)
 
 struct ak_model;
 struct ak_model *ak_model_free(struct ak_model *self); /* after the server whose exchanges it has */

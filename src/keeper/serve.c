@@ -262,6 +262,7 @@ static int open_servers(struct ak_keeper *self, struct ak_error **reterr)
     const struct ak_keeper_settings *s = self->settings;
     const struct ak_http_server_options loopback = {.routes = loopback_routes,
                                                     .max_body = AK_MODEL_MAX_BODY,
+                                                    .max_bodies = AK_MODEL_MAX_BODY,
                                                     .max_header = LOOPBACK_HEADER,
                                                     .max_connections = LOOPBACK_CONNECTIONS,
                                                     .idle_timeout = AK_MINUTES(5),

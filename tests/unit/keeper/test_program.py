@@ -698,8 +698,45 @@ class Model(Case):
         keeper = Running(self)
         head = b"POST /model/x HTTP/1.1\r\nHost: localhost\r\n"
         self.assertIn(b" 431 ", keeper.raw(head + b"X-Large: " + b"x" * 70000 + b"\r\n\r\n"))
-        self.assertIn(b" 413 ", keeper.raw(head + b"Content-Length: 67108865\r\n\r\n"))
+        self.assertIn(b" 413 ", keeper.raw(head + b"Content-Length: %d\r\n\r\n" % ((32 << 20) + 1)))
         self.assertEqual(script.requests, [])
+
+    def test_all_bodies_together_have_a_limit(self):
+        self.provider(tls=False)
+        keeper = Running(self)
+        promised = socket.create_connection(("127.0.0.1", keeper.ports["loopbackPort"]))
+        promised.sendall(b"POST /model/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\n")
+        body = b"x" * (13 << 20)
+        response = eventually(lambda: (lambda r: r if r.status == 503 else None)(self.try_call(keeper, body)), "no room")
+        self.assertEqual(response.headers["Retry-After"], "1")
+        self.assertEqual(keeper.call("POST", "/model/echo", b"small")[1], b"small")
+        promised.close()
+        eventually(lambda: self.try_call(keeper, body).status == 200, "what a client had promised is free again")
+        # Held no more once it was sent: the stream goes on, the room is back.
+        held = [keeper.connect() for _ in range(3)]
+        for connection in held:
+            connection.request("POST", "/model/quiet", body)
+            self.assertEqual(connection.getresponse().read1(100), b"data: hello\n\n")
+        self.assertEqual(keeper.metric('agentkube_keeper_open_requests{door="model"}'), 3)
+        for connection in held:
+            connection.close()
+
+    @staticmethod
+    def try_call(keeper, body):
+        connection = keeper.connect()
+        try:
+            connection.putrequest("POST", "/model/echo")
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders()
+            try:
+                connection.send(body)
+            except ConnectionError:  # refused before all of it was sent
+                pass
+            response = connection.getresponse()
+            response.read()
+            return response
+        finally:
+            connection.close()
 
     def test_smuggled_requests_do_not_reach_the_provider(self):
         script = self.provider(tls=False)
