@@ -19,20 +19,23 @@
 
 #include "runtimes/runtimes.h"
 
+/* The header of a model call that names its run, where the program can be told to send it. */
+#define AK_RUN_ID_HEADER "x-agentkube-run-id"
+
 /* Of a prompt, and of what surrounds it in one argument: Linux takes 128 KiB an argument with its NUL. */
 #define AK_LAUNCH_MAX_PROMPT (512u << 10)
 #define AK_LAUNCH_MAX_ARGUMENT ((128u << 10) - 1)
 
 struct ak_launch_input {
     const struct ak_runtime *runtime;
-    const char *provider; /* name, or NULL: the runtime's own */
-    const char *model;    /* NULL: the runtime's own default */
-    const char
-        *model_url; /* the keeper's, without a slash at its end; NULL: the program's own provider */
-    const char *mcp_url;        /* NULL: no tools */
-    const char *prompt;         /* goal and prompt of the run; must not be empty (but for Custom) */
-    const char *workspace;      /* absolute path, the run's working directory */
-    const char *home;           /* absolute path */
+    const char *provider;  /* name, or NULL: the runtime's own */
+    const char *model;     /* NULL: the runtime's own default */
+    const char *model_url; /* the keeper's, no slash at its end; NULL: the program's own provider */
+    const char *mcp_url;   /* NULL: no tools */
+    const char *run_id;    /* sent along with model calls, for the keeper's log; NULL: none */
+    const char *prompt;    /* goal and prompt of the run; must not be empty (but for Custom) */
+    const char *workspace; /* absolute path, the run's working directory */
+    const char *home;      /* absolute path */
     const char *const *command; /* spec.run.command for Custom, NULL-terminated; else NULL */
 };
 

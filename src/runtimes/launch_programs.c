@@ -47,6 +47,9 @@ static void claude_provider(struct ak_maker *m)
     } else {
         ak_maker_env(m, "ANTHROPIC_BASE_URL", m->in->model_url);
     }
+    if (m->in->run_id)
+        ak_maker_env(m, "ANTHROPIC_CUSTOM_HEADERS",
+                     ak_maker_text(m, AK_RUN_ID_HEADER ": %s", m->in->run_id));
     claude_of_others(m);
 }
 
@@ -102,6 +105,9 @@ static int write_codex(const struct ak_maker *m, struct ak_buf *out)
         if (r >= 0)
             r = ak_buf_addf(out, "request_max_retries = %d\nstream_max_retries = %d\n",
                             CODEX_RETRIES, CODEX_RETRIES);
+        if (r >= 0 && m->in->run_id)
+            r = ak_buf_addf(out, "http_headers = {\"" AK_RUN_ID_HEADER "\" = \"%s\"}\n",
+                            m->in->run_id);
     }
     if (r >= 0 && m->in->mcp_url) {
         r = ak_buf_adds(out, "\n[mcp_servers.agentkube]\n");
@@ -142,13 +148,18 @@ static const struct opencode_package *opencode_package(const struct ak_maker *m)
     return found;
 }
 
+static json_t *run_headers(const struct ak_maker *m)
+{
+    return m->in->run_id ? json_pack("{s:s}", AK_RUN_ID_HEADER, m->in->run_id) : json_object();
+}
+
 static json_t *opencode_provider(struct ak_maker *m)
 {
     const struct opencode_package *package = opencode_package(m);
     const char *url = ak_maker_text(m, "%s%s", m->in->model_url, package->path);
-    return json_pack("{s:{s:s, s:{s:s, s:s}, s:{s:{s:s}}}}", m->provider->name, "npm",
+    return json_pack("{s:{s:s, s:{s:s, s:s, s:o}, s:{s:{s:s}}}}", m->provider->name, "npm",
                      package->package, "options", "baseURL", url, "apiKey", AK_TOKEN_PLACEHOLDER,
-                     "models", m->model, "name", m->model);
+                     "headers", run_headers(m), "models", m->model, "name", m->model);
 }
 
 /* A member that could not be made makes the whole fail: json_object_set_new() refuses NULL. */
@@ -168,6 +179,15 @@ static json_t *opencode_configuration(struct ak_maker *m, const char *model)
     return AK_TAKE(all);
 }
 
+/* It would fetch this package for plug-ins from npm at each start, unless it believes to have it. */
+static void opencode_without_npm(struct ak_maker *m)
+{
+    ak_maker_file(m, ".config/opencode/node_modules/.agentkube", "");
+    ak_maker_json_file(m, ".config/opencode/package-lock.json",
+                       json_pack("{s:i, s:{s:{s:{s:s}}}}", "lockfileVersion", 3, "packages", "",
+                                 "dependencies", "@opencode-ai/plugin", "*"));
+}
+
 /* The configuration is in the environment because there it outranks a file in the workspace. With a
  * title it does not ask the model for one. */
 void ak_launch_opencode(struct ak_maker *m)
@@ -179,6 +199,7 @@ void ak_launch_opencode(struct ak_maker *m)
     ak_maker_args(m, "opencode", "run", "--format", "json", "--title", "agentkube", "--model",
                   model, NULL);
     ak_maker_env(m, "OPENCODE_CONFIG_CONTENT", ak_maker_json(m, opencode_configuration(m, model)));
+    opencode_without_npm(m);
     m->input = m->in->prompt;
 }
 
@@ -214,10 +235,11 @@ static json_t *cline_providers(struct ak_maker *m)
     bool anthropic = ak_maker_is_provider(m, "anthropic");
     const char *id = anthropic ? "anthropic" : "openai-compatible";
     const char *url = ak_maker_text(m, "%s%s", m->in->model_url, anthropic ? "/v1" : "");
-    return json_pack("{s:i, s:s, s:{}, s:{s:{s:{s:s, s:s, s:s, s:s}, s:s, s:s}}}", "version", 1,
-                     "lastUsedProvider", id, "modes", "providers", id, "settings", "provider", id,
-                     "apiKey", AK_TOKEN_PLACEHOLDER, "model", m->model, "baseUrl", url, "updatedAt",
-                     "2026-01-01T00:00:00Z", "tokenSource", "manual");
+    return json_pack("{s:i, s:s, s:{}, s:{s:{s:{s:s, s:s, s:s, s:s, s:o}, s:s, s:s}}}", "version",
+                     1, "lastUsedProvider", id, "modes", "providers", id, "settings", "provider",
+                     id, "apiKey", AK_TOKEN_PLACEHOLDER, "model", m->model, "baseUrl", url,
+                     "headers", run_headers(m), "updatedAt", "2026-01-01T00:00:00Z", "tokenSource",
+                     "manual");
 }
 
 /*

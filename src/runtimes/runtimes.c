@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define FAMILIES(...)                                                                              \
+#define NAMES(...)                                                                                 \
     (const char *const[])                                                                          \
     {                                                                                              \
         __VA_ARGS__ __VA_OPT__(, ) NULL                                                            \
@@ -26,66 +26,63 @@ static const struct ak_provider providers[] = {
     {.name = "bedrock",
      .token_variable = "AWS_BEARER_TOKEN_BEDROCK",
      .base_url_variable = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
-     .families = FAMILIES("anthropic.", "amazon.", "us.anthropic.", "eu.anthropic.",
-                          "apac.anthropic.", "global.anthropic."),
+     .families = NAMES("anthropic.", "amazon.", "us.anthropic.", "eu.anthropic.", "apac.anthropic.",
+                       "global.anthropic."),
      .credential = BEARER},
     {.name = "anthropic",
      .token_variable = "ANTHROPIC_API_KEY",
      .base_url_variable = "ANTHROPIC_BASE_URL",
-     .families = FAMILIES("claude", "opus", "sonnet", "haiku"),
+     .families = NAMES("claude", "opus", "sonnet", "haiku"),
      .base_url = "https://api.anthropic.com",
      .credential = KEY_IN("x-api-key"),
      .dialect = AK_DIALECT_ANTHROPIC},
     {.name = "openai",
      .token_variable = "OPENAI_API_KEY",
      .base_url_variable = "OPENAI_BASE_URL",
-     .families = FAMILIES("gpt-", "chatgpt-", "codex-", "o1", "o3", "o4"),
+     .families = NAMES("gpt-", "chatgpt-", "codex-", "o1", "o3", "o4"),
      .base_url = "https://api.openai.com/v1",
      .credential = BEARER},
     {.name = "google",
      .token_variable = "GEMINI_API_KEY",
-     .families = FAMILIES("gemini"),
+     .families = NAMES("gemini"),
      .base_url = "https://generativelanguage.googleapis.com",
      .credential = KEY_IN("x-goog-api-key"),
      .dialect = AK_DIALECT_GOOGLE},
     {.name = "vertex",
      .token_variable = "GOOGLE_API_KEY",
-     .families = FAMILIES(),
+     .families = NAMES(),
      .base_url = "https://aiplatform.googleapis.com",
      .credential = KEY_IN("x-goog-api-key"),
      .dialect = AK_DIALECT_GOOGLE},
     {.name = "azure-openai",
      .token_variable = "AZURE_OPENAI_API_KEY",
      .base_url_variable = "AZURE_OPENAI_ENDPOINT",
-     .families = FAMILIES(),
+     .families = NAMES(),
      .credential = KEY_IN("api-key")},
     {.name = "ollama",
      .token_variable = "OLLAMA_API_KEY",
      .base_url_variable = "OLLAMA_HOST",
-     .families = FAMILIES(),
+     .families = NAMES(),
      .credential = BEARER},
-    {.name = "vllm",
-     .token_variable = "VLLM_API_KEY",
-     .families = FAMILIES(),
-     .credential = BEARER},
+    {.name = "vllm", .token_variable = "VLLM_API_KEY", .families = NAMES(), .credential = BEARER},
     {.name = "mistral",
      .token_variable = "MISTRAL_API_KEY",
-     .families = FAMILIES("mistral", "codestral", "devstral"),
+     .families = NAMES("mistral", "codestral", "devstral"),
      .base_url = "https://api.mistral.ai/v1",
      .credential = BEARER},
     {.name = "deepseek",
      .token_variable = "DEEPSEEK_API_KEY",
-     .families = FAMILIES("deepseek"),
+     .families = NAMES("deepseek"),
      .base_url = "https://api.deepseek.com/v1",
      .credential = BEARER},
     {.name = "xai",
      .token_variable = "XAI_API_KEY",
-     .families = FAMILIES("grok"),
+     .families = NAMES("grok"),
      .base_url = "https://api.x.ai/v1",
      .credential = BEARER},
     {.name = "openrouter",
      .token_variable = "OPENROUTER_API_KEY",
-     .families = FAMILIES(),
+     .families = NAMES(),
      .base_url = "https://openrouter.ai/api/v1",
      .credential = BEARER},
 };
@@ -109,6 +106,25 @@ static const struct ak_pair cline_quiet[] = {
     {"CLINE_NO_AUTO_UPDATE", "1"}, {"CLINE_TELEMETRY_DISABLED", "1"}, {NULL, NULL}};
 static const struct ak_pair goose_quiet[] = {{"GOOSE_DISABLE_KEYRING", "1"}, {NULL, NULL}};
 
+/* tests/runtimes has a test for each name here, which does it with the real programs; docs/runtimes.md shows
+ * the same. Neither is changed without the other. */
+static const struct ak_pair capabilities[] = {
+    {"prompt", "a prompt gives an answer"},
+    {"longPrompt", "so does one of 256 KiB"},
+    {"model", "`spec.model.name` is the model that is asked for"},
+    {"keeper", "model calls go to the keeper, with a placeholder for a key"},
+    {"shell", "runs commands without asking"},
+    {"toolCalls", "calls the tools of the MCP endpoint without asking"},
+    {"events", "tells of tool calls and their results while it works"},
+    {"usage", "tells how many tokens a run used, as the provider counts them"},
+    {"cost", "tells what a model of a known price cost"},
+    {"errors", "a refused key fails the run, in the provider's words"},
+    {"givesUp", "a provider that only fails ends the run within two minutes"},
+    {"quiet", "looks up no name and connects to nobody but the keeper"},
+    {"clean", "leaves no process behind"},
+    {NULL, NULL},
+};
+
 static const struct ak_runtime runtimes[] = {
     {.name = "ClaudeCode",
      .image = "agentkube-runtime-claude-code",
@@ -119,7 +135,11 @@ static const struct ak_runtime runtimes[] = {
      .base_url_variable = "ANTHROPIC_BASE_URL",
      .quiet = claude_quiet,
      .read_only_root = true,
-     .format = AK_OUTPUT_CLAUDE},
+     .format = AK_OUTPUT_CLAUDE,
+     .tested_version = "2.1.330",
+     .can = NAMES("prompt", "longPrompt", "model", "keeper", "shell", "toolCalls", "events",
+                  "usage", "cost", "errors", "givesUp", "quiet", "clean"),
+     .cannot = NAMES()},
     /* codex sends no Authorization for OPENAI_API_KEY alone, and takes model and base URL as arguments. */
     {.name = "Codex",
      .image = "agentkube-runtime-codex",
@@ -127,14 +147,22 @@ static const struct ak_runtime runtimes[] = {
      .provider = "openai",
      .token_variable = "CODEX_API_KEY",
      .read_only_root = true,
-     .format = AK_OUTPUT_CODEX},
+     .format = AK_OUTPUT_CODEX,
+     .tested_version = "0.169.0",
+     .can = NAMES("prompt", "longPrompt", "model", "keeper", "shell", "toolCalls", "events",
+                  "usage", "errors", "givesUp", "quiet", "clean"),
+     .cannot = NAMES("cost")},
     /* opencode takes the model as "provider/name", the base URL from its configuration. */
     {.name = "OpenCode",
      .image = "agentkube-runtime-opencode",
      .command = "opencode",
      .quiet = opencode_quiet,
      .read_only_root = true,
-     .format = AK_OUTPUT_OPENCODE},
+     .format = AK_OUTPUT_OPENCODE,
+     .tested_version = "1.18.33",
+     .can = NAMES("prompt", "longPrompt", "model", "keeper", "shell", "toolCalls", "events",
+                  "usage", "cost", "errors", "quiet", "clean"),
+     .cannot = NAMES("givesUp")},
     {.name = "Aider",
      .image = "agentkube-runtime-aider",
      .command = "aider",
@@ -147,7 +175,11 @@ static const struct ak_runtime runtimes[] = {
      .command = "cline",
      .quiet = cline_quiet,
      .read_only_root = true,
-     .format = AK_OUTPUT_CLINE},
+     .format = AK_OUTPUT_CLINE,
+     .tested_version = "3.0.65",
+     .can = NAMES("prompt", "longPrompt", "model", "keeper", "shell", "toolCalls", "events",
+                  "usage", "cost", "errors", "clean"),
+     .cannot = NAMES("givesUp", "quiet")},
     {.name = "Goose",
      .image = "agentkube-runtime-goose",
      .command = "goose",
@@ -199,6 +231,17 @@ const struct ak_credential *ak_provider_credential(const struct ak_provider *pro
         strncmp(key, ANTHROPIC_OAUTH_KEY, oauth) == 0)
         return &anthropic_oauth;
     return &provider->credential;
+}
+
+const struct ak_pair *ak_capabilities(void)
+{
+    return capabilities;
+}
+
+const char *const *ak_runtime_capabilities(const struct ak_runtime *runtime)
+{
+    static const char *const none[] = {NULL};
+    return runtime->can ? runtime->can : none;
 }
 
 static bool in_family(const struct ak_provider *provider, const char *model)

@@ -70,6 +70,10 @@ struct ak_runtime {
      * its own environment (condition TokenExposed). */
     bool keeper_unaware;
     enum ak_output_format format;
+    /* What tests with the real program in this version have shown: names out of ak_capabilities(), NULL-terminated.
+     * What is in neither list is not tested. */
+    const char *tested_version; /* NULL: nothing is tested */
+    const char *const *can, *const *cannot;
 };
 
 const struct ak_runtime *ak_runtime_find(const char *name);   /* or NULL */
@@ -80,6 +84,10 @@ const struct ak_credential *ak_provider_credential(const struct ak_provider *pro
                                                    const char *key, size_t len);
 /* The provider of a model's family ("claude-..." is anthropic's, "openai/..." is openai's), or NULL. */
 const struct ak_provider *ak_provider_of_model(const char *model);
+/* Every capability (name, what it means), in the order of docs/runtimes.md; ends with a NULL key. */
+const struct ak_pair *ak_capabilities(void);
+/* What this runtime can do for certain: names, NULL-terminated, for status.capabilities. */
+const char *const *ak_runtime_capabilities(const struct ak_runtime *runtime);
 /* The variable in which this runtime looks for its key; provider may be NULL. */
 const char *ak_runtime_token_variable(const struct ak_runtime *runtime,
                                       const struct ak_provider *provider);

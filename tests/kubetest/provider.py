@@ -14,8 +14,8 @@ last user text says, by words in double brackets, and answers "OK from the stand
     [[big: BYTES]]            answer so many bytes
     [[echo]]                  answer with the length and SHA-256 of the user text
     [[fail: STATUS COUNT]]    an error of this status, COUNT times (without a count: always); 429 has Retry-After: 1
-    [[cut]]                   close the connection in the middle of the stream
-    [[malformed]]             a stream whose data is not JSON
+    [[cut]]                   close the connection in the middle of the answer
+    [[malformed]]             an answer that is not JSON, and that ends too early
     [[hang]]                  never answer
 
 A model's name works too: stand-in-fail-429, stand-in-cut, stand-in-malformed, stand-in-hang. After a tool's result the
@@ -123,14 +123,19 @@ def asked_responses(body):
                 asked.said(text)
         elif str(item.get("type", "")).endswith("_output"):
             asked.results.append(text_of(item.get("output")))
-    for tool in body.get("tools") or []:
+        if item.get("type") == "additional_tools":  # newer models of OpenAI's are told of their tools in the input
+            add_response_tools(asked, item.get("tools"))
+    add_response_tools(asked, body.get("tools"))
+    return asked
+
+
+def add_response_tools(asked, tools, namespace=None):
+    for tool in tools or []:
         if tool.get("type") == "namespace":
-            asked.tools += [{"name": one.get("name", ""), "namespace": tool["name"], "schema": one.get("parameters")}
-                            for one in tool.get("tools") or []]
+            add_response_tools(asked, tool.get("tools"), tool["name"])
         else:
             asked.tools.append({"name": tool.get("name") or tool.get("type", ""), "kind": tool.get("type"),
-                                "schema": tool.get("parameters")})
-    return asked
+                                "schema": tool.get("parameters"), "namespace": namespace})
 
 
 # ---- what is done about it
@@ -287,12 +292,12 @@ def response_item(plan):
                 "content": [{"type": "output_text", "text": plan.text or "".join(plan.pieces()), "annotations": [], "logprobs": []}]}
         return item, {**item, "status": "in_progress", "content": []}
     call = {"id": identity("fc_"), "call_id": identity("call_"), "name": plan.tool["name"], "status": "completed"}
+    if plan.tool.get("namespace"):
+        call["namespace"] = plan.tool["namespace"]
     if plan.tool.get("kind") == "custom":
         item = {"type": "custom_tool_call", "input": plan.arguments, **call}
         return item, {**item, "input": "", "status": "in_progress"}
     item = {"type": "function_call", "arguments": json.dumps(plan.arguments), **call}
-    if plan.tool.get("namespace"):
-        item["namespace"] = plan.tool["namespace"]
     return item, {**item, "arguments": "", "status": "in_progress"}
 
 
@@ -350,6 +355,10 @@ class Cut(Exception):
     """The connection is closed without an end of what it carried."""
 
 
+class Broken(Exception):
+    """What was sent makes no sense, and is all that is sent."""
+
+
 class Call:
     """One request, and the writing of its answer."""
 
@@ -357,6 +366,7 @@ class Call:
         self.writer, self.method, self.headers, self.body = writer, method, headers, body
         self.path, _, self.query = target.partition("?")
         self.status, self.finished = None, False
+        self.spoil = None  # "cut" or "malformed": what happens to an answer that is not streamed
 
     async def head(self, status, headers):
         self.status = status
@@ -365,7 +375,12 @@ class Call:
 
     async def answer(self, status, value, headers=None):
         data = json.dumps(value).encode()
+        if self.spoil == "malformed":
+            data = data[:len(data) // 2]
         await self.head(status, {"content-type": "application/json", "content-length": len(data), **(headers or {})})
+        if self.spoil == "cut":
+            self.writer.write(data[:len(data) // 2])
+            raise Cut
         self.writer.write(b"" if self.method == "HEAD" else data)
         await self.writer.drain()
         self.finished = True
@@ -477,10 +492,16 @@ class Provider:
             if what and what[0] == "cut":
                 raise Cut
             if what and what[0] == "malformed":
-                await call.write("data: {\"type\": \"content_block_delta\", \"index\": ]]\n\n")
+                await call.write("event: content_block_delta\ndata: {\"type\": \"content_block_delta\", \"index\": ]]\n\n")
+                raise Broken
 
-        if not (what and await self.go_wrong(call, asked, what)):
+        if what and await self.go_wrong(call, asked, what):
+            return
+        call.spoil = what[0] if what and what[0] in ("cut", "malformed") else None
+        try:
             await shape[1](call, asked, decide(asked), middle)
+        except Broken:
+            await call.end()
 
     async def serve(self, call):
         if await self.control(call):

@@ -95,9 +95,9 @@ def sandbox(tmp_path_factory):
 @pytest.fixture
 def agent(sandbox):
     """Starts one run as the agentlet does, and waits for its end."""
-    def start(runtime, prompt, provider=None, model="stand-in", tools=True, env=None, timeout=100, fresh=True):
+    def start(runtime, prompt, provider=None, model="stand-in", tools=True, env=None, timeout=300, fresh=True):
         settings = {"runtime": runtime, "prompt": prompt, "modelUrl": sandbox.url("provider", "/model"),
-                    "home": "/home/agent", "workspace": "/home/workspace"}
+                    "runId": "r-test", "home": "/home/agent", "workspace": "/home/workspace"}
         settings |= {"provider": provider} if provider else {}
         settings |= {"model": model} if model else {}
         settings |= {"mcpUrl": sandbox.url("mcp", "/mcp")} if tools else {}

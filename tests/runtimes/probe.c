@@ -58,6 +58,7 @@ static int launch(void)
         .model = ak_json_text(said, "model", NULL),
         .model_url = ak_json_text(said, "modelUrl", NULL),
         .mcp_url = ak_json_text(said, "mcpUrl", NULL),
+        .run_id = ak_json_text(said, "runId", NULL),
         .prompt = ak_json_text(said, "prompt", NULL),
         .workspace = ak_json_text(said, "workspace", NULL),
         .home = ak_json_text(said, "home", NULL),
@@ -106,8 +107,8 @@ static int read_output(const char *format_text, const char *code_text)
     ak_reader_end(&reader, (int)code, &verdict);
     return print(json_pack("{s:{s:b, s:s, s:s?, s:s?, s:o}}", "verdict", "succeeded",
                            verdict.succeeded, "reason", verdict.reason, "message", verdict.message,
-                           "result", verdict.result, "usage",
-                           ak_usage_to_json(&verdict.usage))) < 0;
+                           "result", verdict.result, "usage", ak_usage_to_json(&verdict.usage))) <
+           0;
 }
 
 int main(int argc, char **argv)
