@@ -97,6 +97,15 @@ static void set_from_pod(struct planning *p)
     ak_agent_plan_not_ready(p->plan, p->o, p->pod.phase, p->pod.reason, message);
 }
 
+/* A property of the runtime, whatever the Agent does. */
+static struct ak_string_list capabilities_of(const struct ak_runtime *runtime)
+{
+    struct ak_string_list list = {.items = runtime ? ak_runtime_capabilities(runtime) : NULL};
+    while (list.items && list.items[list.len])
+        list.len++;
+    return list;
+}
+
 static void fill_status(struct planning *p)
 {
     struct ak_agent_status *s = &p->plan->status;
@@ -104,6 +113,7 @@ static void fill_status(struct planning *p)
     s->observed_generation = p->meta->generation;
     p->view.resolved.image_digest = p->pod.image_digest;
     s->resolved = &p->view.resolved;
+    s->capabilities = capabilities_of(p->view.runtime);
     s->next_run_time = p->o->next_run;
     s->last_termination = p->pod.last ? p->pod.last : p->old->last_termination;
     if (!ours)
