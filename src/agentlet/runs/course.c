@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentlet/runs/course.h"
 
-#define SWEEP_EVERY 50                /* ms between two looks at what is left */
+#define SWEEP_EVERY 20                /* ms between two looks at what is left */
 #define SWEEP_LAST_WAIT AK_SECONDS(2) /* for what KILL does not end at once */
 
 static ak_msec after(ak_msec now, ak_msec span)

@@ -37,17 +37,18 @@ void ak_events_done(struct ak_events *self)
     *self = (struct ak_events){.fd = -1};
 }
 
-static int note_offset(struct ak_events *self)
+/* The offset of the event that follows the last one. */
+static int note_offset(struct ak_events *self, uint64_t last, uint64_t offset)
 {
     uint64_t *grown = NULL;
 
-    if (self->last % AK_EVENTS_STRIDE != 0)
+    if (last % AK_EVENTS_STRIDE != 0 || self->n_index != last / AK_EVENTS_STRIDE)
         return 0;
     grown = ak_reallocarray(self->index, self->n_index + 1, sizeof(*grown));
     if (!grown)
         return -ENOMEM;
     self->index = grown;
-    self->index[self->n_index++] = self->bytes;
+    self->index[self->n_index++] = offset;
     return 0;
 }
 
@@ -118,7 +119,7 @@ int ak_events_add(struct ak_events *self, const char *type, const json_t *data, 
         r = cut ? compose(&line, self->last + 1, type, cut) : -ENOMEM;
     }
     if (r >= 0)
-        r = note_offset(self);
+        r = note_offset(self, self->last, self->bytes);
     if (r >= 0)
         r = write_line(self, &line);
     if (r < 0) {
@@ -213,55 +214,72 @@ int ak_event_parse_head(const char *text, size_t len, struct ak_event_head *ret)
 /* ---- a file that is there ---- */
 
 struct scan {
-    uint64_t last;     /* highest number seen */
-    uint64_t complete; /* bytes up to the end of the last complete line */
+    struct ak_events *events; /* gets the index */
+    uint64_t last;            /* numbers that do not follow each other are nobody's events */
+    uint64_t complete;        /* bytes up to the end of the last complete line */
     char head[AK_EVENTS_MAX_HEAD];
     size_t head_len;
 };
 
-static void scan_block(struct scan *scan, uint64_t at, const char *block, size_t len)
+static int scan_line(struct scan *scan)
 {
-    for (size_t i = 0; i < len; i++) {
-        struct ak_event_head head;
+    struct ak_event_head head;
+    int r = 0;
 
+    if (ak_event_parse_head(scan->head, scan->head_len, &head) > 0 && head.id == scan->last + 1) {
+        r = note_offset(scan->events, scan->last, scan->complete);
+        scan->last++;
+    }
+    scan->head_len = 0;
+    return r;
+}
+
+static int scan_block(struct scan *scan, uint64_t at, const char *block, size_t len)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < len && r >= 0; i++) {
         if (block[i] != '\n') {
             if (scan->head_len < sizeof(scan->head))
                 scan->head[scan->head_len++] = block[i];
             continue;
         }
-        if (ak_event_parse_head(scan->head, scan->head_len, &head) > 0 && head.id > scan->last)
-            scan->last = head.id;
-        scan->head_len = 0;
+        r = scan_line(scan);
         scan->complete = at + i + 1;
     }
+    return r;
+}
+
+static int scan_file(struct scan *scan, int fd)
+{
+    char block[16384];
+    uint64_t at = 0;
+    ssize_t n = 0;
+    int r = 0;
+
+    while (r >= 0 && at <= 2 * (uint64_t)AK_EVENTS_MAX_BYTES &&
+           (n = pread(fd, block, sizeof(block), (off_t)at)) > 0) {
+        r = scan_block(scan, at, block, (size_t)n);
+        at += (uint64_t)n;
+    }
+    return r >= 0 && n < 0 ? -errno : r;
 }
 
 int ak_events_resume(struct ak_events *self, int dir)
 {
-    struct scan scan = {0};
-    char block[16384];
-    uint64_t at = 0;
-    ssize_t n = 0;
-    int fd = ak_place_open(dir, AK_EVENTS_FILE, O_RDWR | O_CREAT);
+    struct ak_events events = {.fd = ak_place_open(dir, AK_EVENTS_FILE, O_RDWR | O_CREAT)};
+    struct scan scan = {.events = &events};
+    int r = events.fd < 0 ? events.fd : scan_file(&scan, events.fd);
 
-    if (fd < 0)
-        return fd;
-    while (at <= 2 * (uint64_t)AK_EVENTS_MAX_BYTES &&
-           (n = pread(fd, block, sizeof(block), (off_t)at)) > 0) {
-        scan_block(&scan, at, block, (size_t)n);
-        at += (uint64_t)n;
-    }
-    if (n < 0 || ftruncate(fd, (off_t)scan.complete) < 0) {
-        int r = -errno;
-
-        (void)close(fd);
+    if (r >= 0 && ftruncate(events.fd, (off_t)scan.complete) < 0)
+        r = -errno;
+    if (r < 0) {
+        ak_events_done(&events);
         return r;
     }
-    *self = (struct ak_events){
-        .fd = fd,
-        .last = scan.last,
-        .bytes = scan.complete,
-        .full = scan.last >= AK_EVENTS_MAX || scan.complete >= AK_EVENTS_MAX_BYTES,
-    };
+    events.last = scan.last;
+    events.bytes = scan.complete;
+    events.full = scan.last >= AK_EVENTS_MAX || scan.complete >= AK_EVENTS_MAX_BYTES;
+    *self = events;
     return 0;
 }

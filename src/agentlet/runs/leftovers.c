@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MAX_PROCESSES 32768 /* the kernel's own limit on most machines */
@@ -157,7 +158,15 @@ static bool is_child_of_ours(const struct table *table, const struct process *pr
     return false;
 }
 
-static void mark_ours(struct table *table, const char *id, pid_t session)
+static bool is_in(pid_t session, const pid_t *sessions, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (sessions[i] == session)
+            return true;
+    return false;
+}
+
+static void mark_ours(struct table *table, const char *id, const pid_t *sessions, size_t n_sessions)
 {
     char mark[128];
     bool changed = true;
@@ -167,7 +176,7 @@ static void mark_ours(struct table *table, const char *id, pid_t session)
         struct process *p = &table->items[i];
 
         p->is_ours = p->pid != getpid() && !p->is_dead &&
-                     ((session > 0 && p->session == session) || has_mark(p->pid, mark));
+                     (is_in(p->session, sessions, n_sessions) || has_mark(p->pid, mark));
     }
     while (changed) {
         changed = false;
@@ -182,13 +191,13 @@ static void mark_ours(struct table *table, const char *id, pid_t session)
     }
 }
 
-size_t ak_leftovers_signal(const char *id, pid_t session, int signal)
+size_t ak_leftovers_signal(const char *id, const pid_t *sessions, size_t n_sessions, int signal)
 {
     struct table table;
     size_t n = 0;
 
     list_processes(&table);
-    mark_ours(&table, id, session);
+    mark_ours(&table, id, sessions, n_sessions);
     for (size_t i = 0; i < table.n; i++) {
         if (!table.items[i].is_ours)
             continue;
@@ -200,6 +209,13 @@ size_t ak_leftovers_signal(const char *id, pid_t session, int signal)
     }
     ak_free(table.items);
     return n;
+}
+
+bool ak_leftovers_has_children(void)
+{
+    siginfo_t info;
+
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 size_t ak_leftovers_sessions(void)

@@ -22,6 +22,7 @@
 
 #define STDERR_TAIL 2048u
 #define MAX_MESSAGE 2048u
+#define MAX_SESSIONS 64u /* what left an older one is found by its mark */
 
 struct ak_run {
     struct ak_run_place place;
@@ -33,10 +34,11 @@ struct ak_run {
     struct ak_reader reader;
     struct ak_lines out, err;
     struct ak_buf stderr_tail;
-    struct ak_buf stdout_tail; /* of a program that prints text: its last words are its answer */
-    enum ak_line_part part;    /* of the line that the reader has */
-    bool has_step;             /* reader and lines are in use */
-    pid_t session;             /* of the process that was started last */
+    struct ak_buf stdout_tail;    /* of a program that prints text: its last words are its answer */
+    enum ak_line_part part;       /* of the line that the reader has */
+    bool has_step;                /* reader and lines are in use */
+    pid_t sessions[MAX_SESSIONS]; /* of the processes that were started last */
+    size_t n_sessions;            /* of all */
     bool said_result;
     int64_t oom_before;
     ak_msec started_at, step_started_at;
@@ -195,7 +197,7 @@ static int start_process(struct ak_run *self, const struct ak_step *step, struct
     if (r == -ENOENT)
         return ak_error_set(reterr, r, "there is no program \"%s\" in this image", plan.argv[0]);
     if (r >= 0) {
-        self->session = self->process.pid;
+        self->sessions[self->n_sessions++ % MAX_SESSIONS] = self->process.pid;
         say_started(self, plan.argv[0]);
     }
     return r;
@@ -483,8 +485,14 @@ static void finish(struct ak_run *self)
 
 static void sweep(struct ak_run *self, int signal)
 {
-    size_t left = ak_leftovers_signal(self->place.id, self->session, signal);
+    size_t left = 0;
 
+    if (ak_leftovers_has_children()) {
+        left = ak_leftovers_signal(self->place.id, self->sessions,
+                                   AK_MIN(self->n_sessions, MAX_SESSIONS), signal);
+        if (left == 0 && signal == SIGTERM)
+            left = 1; /* not certain yet: look again */
+    }
     ak_course_swept(&self->course, left);
 }
 

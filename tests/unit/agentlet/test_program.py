@@ -206,7 +206,7 @@ class TestInstall(Case):
     def test_help_names_every_verb(self):
         done = self.call("help")
         self.assertEqual(done.returncode, 0)
-        for verb in ("install", "workspace", "run", "version", "help"):
+        for verb in ("install", "workspace", "run", "call-tool", "version", "help"):
             self.assertIn(f"  {verb}", done.stdout)
 
 
@@ -871,7 +871,7 @@ def main():
     global AGENTLET
     AGENTLET = os.path.abspath(sys.argv[1])
     loader = unittest.defaultTestLoader
-    module = sys.modules[__name__]
+    module = sys.modules["__main__"]  # test_runs.py is another
     suite = loader.loadTestsFromNames(sys.argv[2:], module) if sys.argv[2:] else loader.loadTestsFromModule(module)
     result = Tap()
     suite.run(result)
@@ -879,4 +879,5 @@ def main():
     sys.exit(0 if result.wasSuccessful() else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()
