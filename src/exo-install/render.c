@@ -296,22 +296,34 @@ static int as_webhook_timeout(struct render *self, const struct knob *knob, cons
     return seconds ? as_argument(self, &argument, seconds) : check(self, -1);
 }
 
+static void drop_objects(json_t *objects, const char *kind, const char *name)
+{
+    for (size_t i = json_array_size(objects); i > 0; i--) {
+        const json_t *one = json_array_get(objects, i - 1);
+        if ((!kind || ak_streq(ak_json_text(one, "kind", NULL), kind)) &&
+            (!name || ak_streq(ak_json_text(one, "metadata", "name", NULL), name)))
+            (void)json_array_remove(objects, i - 1);
+    }
+}
+
+static void drop_port(struct render *self, const char *name)
+{
+    json_t *ports = json_object_get(self->container, "ports");
+
+    for (size_t i = json_array_size(ports); i > 0; i--)
+        if (ak_streq(ak_json_text(json_array_get(ports, i - 1), "name", NULL), name))
+            (void)json_array_remove(ports, i - 1);
+}
+
 /* Without a webhook, what only it needs goes: configuration, its Role, its flags, its port. */
 static int drop_webhook(struct render *self)
 {
     static const char *const flags[] = {"--webhook-bind-address=", "--webhook-timeout="};
-    json_t *ports = json_object_get(self->container, "ports");
     int r = 0;
 
-    for (size_t i = json_array_size(self->objects); i > 0; i--) {
-        const json_t *one = json_array_get(self->objects, i - 1);
-        if (ak_streq(ak_json_text(one, "kind", NULL), "ValidatingWebhookConfiguration") ||
-            ak_streq(ak_json_text(one, "metadata", "name", NULL), AK_INSTALL_NAME "-webhook"))
-            (void)json_array_remove(self->objects, i - 1);
-    }
-    for (size_t i = json_array_size(ports); i > 0; i--)
-        if (ak_streq(ak_json_text(json_array_get(ports, i - 1), "name", NULL), "webhook"))
-            (void)json_array_remove(ports, i - 1);
+    drop_objects(self->objects, "ValidatingWebhookConfiguration", NULL);
+    drop_objects(self->objects, NULL, AK_INSTALL_NAME "-webhook");
+    drop_port(self, "webhook");
     for (size_t i = 0; r >= 0 && i < AK_ARRAY_LEN(flags); i++)
         r = as_argument(self, &(struct knob){.path = "webhook", .target = flags[i]}, NULL);
     return r;
@@ -328,6 +340,17 @@ static int as_webhook(struct render *self, const struct knob *knob, const json_t
         return 0;
     int r = as_argument(self, knob, value);
     return r < 0 || json_is_true(value) ? r : drop_webhook(self);
+}
+
+/* Without the invocation API, what only it needs goes: its rights, exo's account, its flag, its port. */
+static int as_invoke(struct render *self, const struct knob *knob, const json_t *value)
+{
+    if (json_is_true(value))
+        return 0;
+    drop_objects(self->objects, NULL, AK_INSTALL_NAME "-invoke");
+    drop_objects(self->objects, NULL, "agentkube-cli");
+    drop_port(self, "invoke");
+    return as_argument(self, knob, NULL);
 }
 
 static int as_nothing(struct render *self, const struct knob *knob, const json_t *value)
@@ -374,6 +397,7 @@ static const struct knob knobs[] = {
     {"webhook.validationFailurePolicy", as_failure_policy, "validate.agentkube.io", NULL},
     {"webhook.timeoutSeconds", as_webhook_timeout, NULL, NULL},
     {"webhook.enabled", as_webhook, "--webhook=", NULL},
+    {"invoke.enabled", as_invoke, "--invoke-bind-address=", NULL},
     /* For Helm, which does neither by itself. This program always does both. */
     {"crds.install", as_nothing, NULL, NULL},
     {"namespace.create", as_nothing, NULL, NULL},

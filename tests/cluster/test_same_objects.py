@@ -27,6 +27,7 @@ CHOICES = [
     ("registry", ["image.registry=mirror.example/agentkube/", "image.pullSecrets={one,two}"],
      ["--image-registry=mirror.example/agentkube/", "--pull-secret=one", "--pull-secret=two"]),
     ("replicas", ["manager.replicas=3"], ["--replicas", "3"]),
+    ("without-invoke", ["invoke.enabled=false"], None),
     ("without-webhook", ["webhook.enabled=false"], ["--webhook=false"]),
     ("webhook", ["webhook.failurePolicy=Ignore", "webhook.validationFailurePolicy=Fail", "webhook.timeoutSeconds=7"], None),
     ("strict", ["rbac.strict=true"], None),

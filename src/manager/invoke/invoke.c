@@ -14,6 +14,7 @@
 #define IDLE_TIMEOUT                                                                               \
     AK_SECONDS(120) /* Go's client lets go after 90 s: the first to close is never us */
 #define MAX_HEADER (16u << 10)
+#define MAX_BODIES (16u << 20) /* of all requests, before anybody knows who sends them */
 #define DRAIN_TIME AK_SECONDS(1)
 #define DRAIN_STEP 20
 #define WANTED_FILES 16384
@@ -80,6 +81,7 @@ static void open_server(struct visit *visit)
         .routes = routes,
         .user = self,
         .max_body = AK_INVOKE_MAX_BODY,
+        .max_bodies = MAX_BODIES,
         .max_header = MAX_HEADER,
         .max_connections = AK_INVOKE_MAX_CONNECTIONS,
         .idle_timeout = IDLE_TIMEOUT,

@@ -7,6 +7,10 @@
 - apiGroups: [agentkube.io]
   resources: [agents, mcps, llmgateways, claws, tools]
   verbs: [get, list, watch]
+# spec.paused, for who asks the invocation API.
+- apiGroups: [agentkube.io]
+  resources: [agents]
+  verbs: [patch]
 - apiGroups: [agentkube.io]
   resources: [agents/status, mcps/status, llmgateways/status, claws/status, tools/status]
   verbs: [patch]
