@@ -146,7 +146,7 @@ int ak_record_set_time(json_t *record, const char *name, ak_msec wall)
 {
     char text[AK_RFC3339_SIZE];
 
-    return json_object_set_new(record, name, json_string(ak_format_rfc3339(wall, text))) < 0
+    return json_object_set_new(record, name, json_string(ak_format_rfc3339_micro(wall, text))) < 0
                ? -ENOMEM
                : 0;
 }
