@@ -61,6 +61,8 @@ struct ak__http_conn {
     struct ak_timer *timer; /* of the whole request, and of lingering */
     enum conn_state state;
     bool in_process;
+    bool request_begun; /* its time runs */
+    ak_msec since;      /* when it began to wait for a request */
     bool close_after;
     size_t held; /* bytes of the body that count for the server's max_bodies */
     bool body_taken;
@@ -179,6 +181,8 @@ void ak__http_conn_drain(struct ak__http_conn *conn)
 static void wait_for_request(struct ak__http_conn *conn)
 {
     conn->state = CONN_WAITING;
+    conn->request_begun = false;
+    conn->since = ak_now();
     ak_timer_set(conn->timer, conn->server->idle_timeout);
 }
 
@@ -402,14 +406,19 @@ void ak_http_on_close(struct ak_http_exchange *ex, ak_loop_fn fn, void *user)
 static void refuse(struct ak__http_conn *conn, int status)
 {
     static const char *const later[] = {"Retry-After: 1", NULL};
-    AK_AUTO(ak_buf) body = {.max = 128};
+    AK_AUTO(ak_buf) body = {.max = 4096};
+    bool own = conn->server && conn->server->error_body;
 
     conn->parser.minor = 1;
     conn->close_after = true;
     conn->state = CONN_HANDLING;
-    (void)!ak_buf_addf(&body, "%d %s\n", status, ak__http_status_text(status));
-    ak_http_reply_text(&conn->ex, status, "text/plain; charset=utf-8", ak_buf_text(&body), body.len,
-                       status == 503 ? later : NULL);
+    if (own)
+        (void)!conn->server->error_body(status, &body);
+    else
+        (void)!ak_buf_addf(&body, "%d %s\n", status, ak__http_status_text(status));
+    ak_http_reply_text(&conn->ex, status,
+                       own ? conn->server->error_type : "text/plain; charset=utf-8",
+                       ak_buf_text(&body), body.len, status == 503 ? later : NULL);
 }
 
 static void handle(struct ak__http_conn *conn)
@@ -455,10 +464,27 @@ static void process(struct ak__http_conn *conn)
                 conn->parser.wants_continue = false;
                 (void)bufferevent_write(conn->bev, "HTTP/1.1 100 Continue\r\n\r\n", 25);
             }
+            if (conn->parser.head.len && !conn->request_begun) {
+                conn->request_begun = true;
+                ak_timer_set(conn->timer, conn->server->request_timeout);
+            }
             break;
         }
     }
     conn->in_process = false;
+}
+
+bool ak__http_conn_make_room(struct ak_http_server *server)
+{
+    struct ak__http_conn *oldest = NULL;
+
+    for (struct ak__http_conn *conn = server->conns; conn; conn = conn->next)
+        if (conn->state == CONN_WAITING && !conn->in_process &&
+            (!oldest || conn->since < oldest->since))
+            oldest = conn;
+    if (oldest)
+        conn_free(oldest);
+    return oldest;
 }
 
 static void on_read(struct bufferevent *bev, void *user)

@@ -37,7 +37,9 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     /* Without it an answer of two writes waits for the peer's delayed acknowledgement. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-    if (self->n_conns >= self->max_connections || ak__http_conn_start(self, fd, peer) < 0)
+    bool room =
+        self->n_conns < self->max_connections || (self->make_room && ak__http_conn_make_room(self));
+    if (!room || ak__http_conn_start(self, fd, peer) < 0)
         (void)close(fd);
 }
 
@@ -208,6 +210,10 @@ static void use_options(struct ak_http_server *self, const struct ak_http_server
         o->max_connections > 0 ? (size_t)o->max_connections : DEFAULT_CONNECTIONS;
     self->max_waiting = o->max_waiting ? o->max_waiting : DEFAULT_MAX_WAITING;
     self->idle_timeout = o->idle_timeout ? o->idle_timeout : DEFAULT_IDLE;
+    self->request_timeout = o->request_timeout ? o->request_timeout : self->idle_timeout;
+    self->make_room = o->make_room;
+    self->error_body = o->error_body;
+    self->error_type = o->error_type;
     self->write_timeout = o->write_timeout ? o->write_timeout : DEFAULT_WRITE;
 }
 

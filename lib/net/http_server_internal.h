@@ -28,7 +28,10 @@ struct ak_http_server {
     size_t max_bodies, bodies; /* what all connections may hold, and hold */
     size_t max_connections;
     size_t max_waiting;
-    ak_msec idle_timeout, write_timeout;
+    ak_msec idle_timeout, request_timeout, write_timeout;
+    bool make_room;
+    int (*error_body)(int status, struct ak_buf *out);
+    const char *error_type;
     char *unix_path;
     dev_t unix_dev; /* the file that is ours to remove */
     ino_t unix_ino;
@@ -41,6 +44,8 @@ struct ak_http_server {
 /* Takes the socket over. */
 AK_MUST_USE int ak__http_conn_start(struct ak_http_server *server, int fd,
                                     const struct sockaddr *peer);
+/* Closes the one that has waited longest for a request. False: all of them have one. */
+bool ak__http_conn_make_room(struct ak_http_server *server);
 /* The server goes: closes, or if an answer is outstanding whose handler gave no on_close, lets the exchange
  * live until it is answered. */
 void ak__http_conn_abandon(struct ak__http_conn *conn);

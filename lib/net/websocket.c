@@ -94,6 +94,7 @@ static void on_message(struct wslay_event_context *ctx,
                        const struct wslay_event_on_msg_recv_arg *arg, void *user)
 {
     struct ak_websocket *self = user;
+    const char *data = arg->msg ? (const char *)arg->msg : ""; /* none: no bytes */
     int r = 0;
 
     if (self->failed < 0)
@@ -103,10 +104,9 @@ static void on_message(struct wslay_event_context *ctx,
 
         if (self->ops->closed)
             self->ops->closed(arg->status_code ? arg->status_code : WSLAY_CODE_NO_STATUS_RCVD,
-                              (const char *)arg->msg + skip, arg->msg_length - skip, self->user);
+                              data + skip, arg->msg_length - skip, self->user);
     } else if (arg->opcode == WSLAY_TEXT_FRAME || arg->opcode == WSLAY_BINARY_FRAME) {
-        r = self->ops->message(arg->opcode == WSLAY_TEXT_FRAME, arg->msg, arg->msg_length,
-                               self->user);
+        r = self->ops->message(arg->opcode == WSLAY_TEXT_FRAME, data, arg->msg_length, self->user);
     }
     if (r < 0) {
         self->failed = r;
