@@ -17,7 +17,7 @@ import pytest
 from kubetest.agents import Agents
 from kubetest.cluster import ROOT
 
-RUNTIMES = ("claude-code", "opencode")
+RUNTIMES = ("claude-code", "codex", "opencode", "cline")
 STRICT = os.environ.get("AGENTKUBE_TEST_STRICT", "false")  # "true": with the least rights that work
 RELEASE = ("agentkube", "agentkube/helm/agentkube", "--namespace", "agentkube-system")
 
