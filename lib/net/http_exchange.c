@@ -480,7 +480,7 @@ bool ak__http_conn_make_room(struct ak_http_server *server)
 
     for (struct ak__http_conn *conn = server->conns; conn; conn = conn->next)
         if (conn->state == CONN_WAITING && !conn->in_process &&
-            (!oldest || conn->since < oldest->since))
+            (!oldest || conn->since <= oldest->since)) /* the list begins with the newest */
             oldest = conn;
     if (oldest)
         conn_free(oldest);

@@ -44,7 +44,13 @@ struct ak_http_server_options {
     size_t max_bodies;
     size_t max_header;    /* bytes; 0: 16 KiB */
     int max_connections;  /* 0: 1024; more are closed at once */
+    bool make_room;       /* instead, the one closes that has waited longest for a whole request */
     ak_msec idle_timeout; /* 0: 60 s; between requests, and of a whole request (head and body) */
+    ak_msec request_timeout; /* of a whole request, from its first bytes; 0: idle_timeout */
+    /* Writes the body of answers that the server itself gives (400, 408, 413, 431, 503, ...), of Content-Type
+     * error_type. NULL: a line of text. */
+    int (*error_body)(int status, struct ak_buf *out);
+    const char *error_type;
     ak_msec
         write_timeout; /* 0: 60 s; a client that takes no byte for so long while some wait is cut */
     size_t max_waiting; /* unsent bytes of one streamed answer; 0: 8 MiB */

@@ -20,23 +20,29 @@ static const struct {
     {405, AK_E_INVALID, "MethodNotAllowed"},
     {409, AK_E_CONFLICT, "Conflict"},
     {410, AK_E_GONE, "Gone"},
+    {408, -ETIMEDOUT, "Timeout"},
     {413, AK_E_TOO_LARGE, "RequestEntityTooLarge"},
     {415, AK_E_INVALID, "UnsupportedMediaType"},
     {422, AK_E_INVALID, "Invalid"},
+    {417, AK_E_INVALID, "ExpectationFailed"},
     {429, AK_E_THROTTLED, "TooManyRequests"},
+    {431, AK_E_TOO_LARGE, "RequestHeaderFieldsTooLarge"},
     {500, AK_E_SERVER, "InternalError"},
+    {501, AK_E_INVALID, "NotImplemented"},
     {502, AK_E_PROTOCOL, "BadGateway"},
     {503, AK_E_SERVER, "ServiceUnavailable"},
     {504, -ETIMEDOUT, "Timeout"},
+    {505, AK_E_INVALID, "HTTPVersionNotSupported"},
 };
 
 /* Codes without a row of their own above, or with another status there. */
 static const struct {
     int code, status;
 } statuses[] = {
-    {-EINVAL, 400}, {AK_E_ALREADY_EXISTS, 409}, {AK_E_CANCELLED, 503},
-    {-ENOMEM, 503}, {AK_E_PROTOCOL, 503},       {-ENOBUFS, 429},
-    {-EAGAIN, 503}, {AK_E_TERMINAL, 409},       {-EKEYREJECTED, 503},
+    {-EINVAL, 400},    {AK_E_ALREADY_EXISTS, 409}, {AK_E_CANCELLED, 503},
+    {-ENOMEM, 503},    {AK_E_PROTOCOL, 503},       {-ENOBUFS, 429},
+    {-EAGAIN, 503},    {AK_E_TERMINAL, 409},       {-EKEYREJECTED, 503},
+    {-ETIMEDOUT, 504},
 };
 
 static int code_of(int status)
@@ -53,6 +59,23 @@ const char *ak_invoke_reason_of(int status)
         if (rows[i].status == status)
             return rows[i].reason;
     return "InternalError";
+}
+
+const char *ak_invoke_words_of(int status)
+{
+    static const struct {
+        int status;
+        const char *words;
+    } words[] = {
+        {400, "this is not an HTTP request"},      {408, "the request did not come in time"},
+        {413, "the body is longer than 512 KiB"},  {431, "the header is longer than 16 KiB"},
+        {503, "too many bodies are on their way"},
+    };
+
+    for (size_t i = 0; i < AK_ARRAY_LEN(words); i++)
+        if (words[i].status == status)
+            return words[i].words;
+    return "the HTTP server cannot do that";
 }
 
 static int make_error(struct ak_error **reterr, int status, ak_msec retry_after, const char *fmt,

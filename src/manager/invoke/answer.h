@@ -27,6 +27,8 @@ int ak_invoke_error_of_server(struct ak_error **reterr, int code);
 int ak_invoke_status_of(const struct ak_error *err, int code);
 /* As the API server names a status: "NotFound". */
 const char *ak_invoke_reason_of(int status);
+/* What a status of the HTTP server itself means. */
+const char *ak_invoke_words_of(int status);
 /* A Status object. err NULL: it is about `code`. */
 AK_MUST_USE int ak_invoke_write_status(const struct ak_error *err, int code, struct ak_buf *out);
 

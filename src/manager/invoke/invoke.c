@@ -13,6 +13,7 @@
 #define LOG "invoke"
 #define IDLE_TIMEOUT                                                                               \
     AK_SECONDS(120) /* Go's client lets go after 90 s: the first to close is never us */
+#define REQUEST_TIMEOUT AK_SECONDS(15) /* head and body */
 #define MAX_HEADER (16u << 10)
 #define MAX_BODIES (16u << 20) /* of all requests, before anybody knows who sends them */
 #define DRAIN_TIME AK_SECONDS(1)
@@ -72,6 +73,15 @@ static int visit_loop(struct visit *visit)
     return 0;
 }
 
+/* What the HTTP server refuses before anybody here sees it. */
+static int write_error(int status, struct ak_buf *out)
+{
+    AK_AUTO_PTR(ak_error) err = NULL;
+    int r = ak_invoke_error(&err, status, "%s", ak_invoke_words_of(status));
+
+    return ak_invoke_write_status(err, r, out);
+}
+
 static void open_server(struct visit *visit)
 {
     struct ak_invoke *self = visit->invoke;
@@ -84,7 +94,11 @@ static void open_server(struct visit *visit)
         .max_bodies = MAX_BODIES,
         .max_header = MAX_HEADER,
         .max_connections = AK_INVOKE_MAX_CONNECTIONS,
+        .make_room = true,
         .idle_timeout = IDLE_TIMEOUT,
+        .request_timeout = REQUEST_TIMEOUT,
+        .error_body = write_error,
+        .error_type = "application/json",
         .write_timeout = AK_INVOKE_WRITE_TIMEOUT,
     };
 
