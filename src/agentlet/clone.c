@@ -121,8 +121,11 @@ static int is_in_the_way(const char *name, void *user)
 {
     char *ret_name = user;
 
-    if (strcmp(name, "lost+found") == 0 || strcmp(name, STAGING) == 0)
-        return 0;
+    static const char *const passed[] = {"lost+found", STAGING, ".agentkube"}; /* the last: runs */
+
+    for (size_t i = 0; i < AK_ARRAY_LEN(passed); i++)
+        if (strcmp(name, passed[i]) == 0)
+            return 0;
     (void)snprintf(ret_name, NAME_MAX + 1, "%s", name);
     return 1;
 }

@@ -24,6 +24,7 @@ struct fixture {
 static void set_up(struct fixture *f, const char *prefix)
 {
     *f = (struct fixture){.seen = AK_BUF_INIT(64u << 20)};
+    assert_int_equal(ak_poller_init(&f->poller, NULL), 0);
     assert_int_equal(pipe2(f->command, O_CLOEXEC | O_NONBLOCK), 0);
     assert_int_equal(pipe2(f->log, O_CLOEXEC | O_NONBLOCK), 0);
     assert_int_equal(ak_relay_init(&f->relay, &f->poller, f->command[0], f->log[1], prefix), 0);
@@ -72,7 +73,9 @@ static void end_input(struct fixture *f)
 static void tear_down(struct fixture *f)
 {
     ak_relay_done(&f->relay);
-    assert_int_equal(f->poller.n, 0);
+    for (size_t i = 0; i < AK_POLLER_MAX; i++)
+        assert_int_equal(f->poller.entries[i].fd, -1);
+    ak_poller_done(&f->poller);
     ak_buf_done(&f->seen);
     (void)close(f->log[0]);
     (void)close(f->log[1]);
