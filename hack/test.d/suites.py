@@ -100,6 +100,8 @@ SUITES = [
     python_tests("fault", "the manager behind a proxy that breaks its connections", "tests/fault", 1800, "tests/fault"),
     python_sanitized("cluster-asan", "the manager's control plane tests with the address sanitizer", "asan"),
     python_sanitized("cluster-tsan", "the manager's control plane tests with the thread sanitizer", "tsan"),
+    python_tests("runtimes", "real agent programs against a stand-in for their providers", "tests/runtimes", 3600,
+                 "tests/runtimes"),
     python_tests("e2e", "real pods in a real cluster", "tests/e2e", 2400, "tests/e2e"),
     python_tests("e2e-strict", "the same with the least rights that work (rbac.strict)", "tests/e2e", 2400, "tests/e2e",
                  AGENTKUBE_TEST_STRICT="true"),

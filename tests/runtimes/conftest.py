@@ -14,16 +14,13 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from programs import PROGRAMS, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 IMAGES = ROOT / "agentkube/images"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "agentkube"
-PROGRAMS = {"ClaudeCode": "claude-code", "Codex": "codex", "OpenCode": "opencode", "Cline": "cline"}
 PLACEHOLDER = "agentkube-placeholder-not-a-key"  # AK_TOKEN_PLACEHOLDER: what a program is given for a key
 
 Ended = collections.namedtuple("Ended", "code timed_out seconds stdout stderr left outside events verdict requests calls")

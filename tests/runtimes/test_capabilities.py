@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from conftest import PROGRAMS, ROOT
+from programs import PROGRAMS, ROOT
 
 SPEAKS = {
     "ClaudeCode": {"anthropic": "/v1/messages"},

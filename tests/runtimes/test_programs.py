@@ -2,7 +2,7 @@
 """What goes wrong, and the odd prompts: each of the programs that can be had here."""
 import pytest
 
-from conftest import PROGRAMS
+from programs import PROGRAMS
 from test_capabilities import ECHO, SHELL, SPEAKS, first, succeeded, words
 
 EACH = pytest.mark.parametrize("runtime", PROGRAMS)
