@@ -27,7 +27,7 @@ struct scene {
     struct ak_http_client *client;
     struct ak_http_relay_options options;
     struct ak_http_relay *relay;
-    sem_t ended; /* posted by `end` */
+    sem_t started, ended; /* posted by the handler, and by `end` */
     int status, code;
     uint64_t bytes;
 };
@@ -48,6 +48,7 @@ static void handle(struct ak_http_exchange *ex, void *user)
 
     if (ak_http_relay_start(ex, s->client, s->front.loop.loop, &s->options, s, &s->relay, NULL) < 0)
         ak_http_reply_text(ex, 500, "text/plain", "no\n", 3, NULL);
+    (void)sem_post(&s->started);
 }
 
 static const struct ak_http_route routes[] = {{NULL, "*", handle}, {0}};
@@ -59,6 +60,7 @@ static void start_front(struct scene *s, const char *upstream)
         .routes = routes, .user = s, .write_timeout = AK_SECONDS(20)};
 
     assert_int_equal(ak_http_client_new(&target, &s->client, NULL), 0);
+    assert_int_equal(sem_init(&s->started, 0, 0), 0);
     assert_int_equal(sem_init(&s->ended, 0, 0), 0);
     s->options.end = on_end;
     rig_server_start(&s->front, &o);
@@ -76,6 +78,7 @@ static void stop_front(struct scene *s)
     s->front.server = ak_http_server_free(s->front.server);
     s->client = ak_http_client_free(s->client);
     s->front.loop.loop = ak_loop_free(s->front.loop.loop);
+    (void)sem_destroy(&s->started);
     (void)sem_destroy(&s->ended);
 }
 
@@ -709,8 +712,7 @@ static void the_owner_can_stop_it_before_and_within_the_answer(void **state)
             assert_true(rig_read_head(fd, head, sizeof(head)));
             expect_text(fd, "hello");
         } else {
-            while (!__atomic_load_n(&s.relay, __ATOMIC_ACQUIRE))
-                (void)usleep(1000);
+            assert_int_equal(sem_wait(&s.started), 0);
         }
         rig_loop_call(&s.front.loop, stop_relay, &s);
         read_all(fd, &answer, &clean);
@@ -811,6 +813,7 @@ static void a_client_that_takes_nothing_is_cut(void **state)
 
     (void)state;
     assert_int_equal(sem_init(&f.stuck, 0, 0), 0);
+    assert_int_equal(sem_init(&s.started, 0, 0), 0);
     assert_int_equal(sem_init(&s.ended, 0, 0), 0);
     rig_peer_start(&s.peer, play_flood, &f);
     target.base_url = s.peer.url;
