@@ -148,13 +148,11 @@ static int understand(struct ak_completion *self, const char *const *words, size
     argv[0] = "exo";
     for (size_t i = 0; i + 1 < n; i++)
         argv[argc++] = words[i];
-    /* The last one may be a flag that waits for the word under the cursor. */
-    for (int cut = 0; cut < 2 && argc > 0; cut++) {
-        int r = ak_command_parse(&self->options, (int)argc, argv, environ_, arena, NULL);
-        if (r >= 0 || self->options.n_args || self->options.command || cut)
-            break;
-        argc--;
-    }
+    int r = ak_command_parse(&self->options, (int)argc, argv, environ_, arena, NULL);
+    if (r < 0 && argv[argc - 1][0] == '-') /* a flag that waits for the word under the cursor */
+        r = ak_command_parse(&self->options, (int)argc - 1, argv, environ_, arena, NULL);
+    /* A command that wants more words, or others, is one all the same. */
+    self->is_lost = r < 0 && !self->options.command;
     return 0;
 }
 
@@ -179,6 +177,8 @@ int ak_complete(const char *const *words, size_t n, const char *const *environ_,
     }
     if (ret->word[0] == '-')
         return complete_flags(ret, out);
+    if (ret->is_lost)
+        return 0;
     if (!ret->options.command)
         return complete_command(ret, out);
     for (size_t i = 0; r >= 0 && i < AK_ARRAY_LEN(shells); i++)

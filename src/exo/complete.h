@@ -22,6 +22,7 @@ struct ak_completion {
     const char *of;                /* the agent of AK_COMPLETE_RUNS */
     const char *prefix;            /* before each name ("--namespace=") */
     const char *word;              /* what is typed so far */
+    bool is_lost;                  /* the words before are no command */
 };
 /* `words` are those behind "exo", the last one unfinished (it may be ""). Adds "candidate\tabout\n" lines
  * to `out`, or ":files\n". */

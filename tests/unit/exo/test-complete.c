@@ -48,7 +48,8 @@ static const struct {
     {{"-n", "", NULL}, "\n", "\nagent", AK_COMPLETE_NAMESPACES, "before the command"},
     {{"agent", "apply", "-f", "", NULL}, "\n:files\n", "\n-", AK_COMPLETE_NONE, "a file"},
     {{"completion", "", NULL}, "\nbash\n", "\n-", AK_COMPLETE_NONE, "a shell"},
-    {{"nothing", "", NULL}, "\n", "\n-", AK_COMPLETE_NONE, "no such command"},
+    {{"nothing", "", NULL}, "\n", "agent", AK_COMPLETE_NONE, "no such command"},
+    {{"agent", "nothing", "", NULL}, "\n", "list", AK_COMPLETE_NONE, "no such verb"},
 };
 
 static void the_tables_say_what_fits(void **state)
