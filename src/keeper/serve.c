@@ -23,6 +23,8 @@
 /* Limits of the doors. A command line program keeps a handful of connections. */
 #define LOOPBACK_CONNECTIONS 256
 #define LOOPBACK_HEADER (64u << 10)
+/* The agent reaches these two as well. Connections on which it says nothing must not keep the manager and the
+ * kubelet out, so the oldest such makes room. */
 #define RELAY_CONNECTIONS 128
 #define RELAY_BODY (1u << 20)
 #define PROBE_CONNECTIONS 32
@@ -271,9 +273,13 @@ static int open_servers(struct ak_keeper *self, struct ak_error **reterr)
                                                  .tls = self->tls,
                                                  .max_body = RELAY_BODY,
                                                  .max_connections = RELAY_CONNECTIONS,
+                                                 .make_room = true,
+                                                 .request_timeout = AK_SECONDS(30),
                                                  .idle_timeout = AK_MINUTES(5)};
-    const struct ak_http_server_options probe = {
-        .routes = probe_routes, .max_body = PROBE_BODY, .max_connections = PROBE_CONNECTIONS};
+    const struct ak_http_server_options probe = {.routes = probe_routes,
+                                                 .max_body = PROBE_BODY,
+                                                 .max_connections = PROBE_CONNECTIONS,
+                                                 .make_room = true};
     int r = open_server(self, &s->loopback, loopback, &self->loopback_server, reterr);
 
     if (r >= 0)

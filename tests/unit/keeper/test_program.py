@@ -843,6 +843,15 @@ class Relay(Case):
         self.assertNotIn(TOKEN.encode(), keeper.raw(b"GET /v1/identity HTTP/1.1\r\nHost: x\r\n\r\n", "relayPort"))
         self.assertEqual(keeper.ask("GET", "/v1/identity")[0].status, 200)
 
+    def test_silent_connections_do_not_keep_the_manager_out(self):
+        keeper = Running(self)
+        for port in ("relayPort", "probePort"):
+            for _ in range(300):
+                s = socket.create_connection(("127.0.0.1", keeper.ports[port]))
+                self.addCleanup(s.close)
+        self.assertEqual(keeper.ask("GET", "/v1/identity")[0].status, 200)
+        self.assertEqual(keeper.probe("/healthz")[0], 200)
+
     def test_identity_is_token_and_pin_and_follows_the_file(self):
         keeper = Running(self)
         connection = keeper.relay()
