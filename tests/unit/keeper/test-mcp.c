@@ -199,71 +199,62 @@ static void tools_come_from_the_table(void **state)
     "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"" version                            \
     "\",\"io.modelcontextprotocol/clientCapabilities\":{}}"
 
+static const struct {
+    const char *method, *params;
+    struct ak_mcp_headers headers;
+    int code;
+} header_cases[] = {
+    {"tools/list", "{" META("2026-07-28") "}", {"2026-07-28", "tools/list", NULL}, 0},
+    {"tools/list", "{" META("2026-07-28") "}", {NULL, "tools/list", NULL}, AK_MCP_HEADER_MISMATCH},
+    {"tools/list", "{" META("2026-07-28") "}", {"2026-07-28", NULL, NULL}, AK_MCP_HEADER_MISMATCH},
+    {"tools/list",
+     "{" META("2026-07-28") "}",
+     {"2026-07-28", "tools/call", NULL},
+     AK_MCP_HEADER_MISMATCH},
+    {"tools/list",
+     "{" META("2025-11-25") "}",
+     {"2026-07-28", "tools/list", NULL},
+     AK_MCP_HEADER_MISMATCH},
+    {"tools/list",
+     "{" META("2099-01-01") "}",
+     {"2099-01-01", "tools/list", NULL},
+     AK_MCP_UNSUPPORTED_VERSION},
+    {"tools/list", "{}", {"2026-07-28", "tools/list", NULL}, AK_MCP_INVALID_PARAMS},
+    {"tools/list",
+     "{\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}}",
+     {"2026-07-28", "tools/list", NULL},
+     AK_MCP_INVALID_PARAMS},
+    {"tools/call", "{\"name\":\"a\"," META("2026-07-28") "}", {"2026-07-28", "tools/call", "a"}, 0},
+    {"tools/call",
+     "{\"name\":\"a\"," META("2026-07-28") "}",
+     {"2026-07-28", "tools/call", "b"},
+     AK_MCP_HEADER_MISMATCH},
+    {"tools/call",
+     "{\"name\":\"a\"," META("2026-07-28") "}",
+     {"2026-07-28", "tools/call", NULL},
+     AK_MCP_HEADER_MISMATCH},
+    {"server/discover", "{" META("2099-01-01") "}", {"2099-01-01", "server/discover", NULL}, 0},
+    {"server/discover", "{}", {NULL, NULL, NULL}, 0},
+};
+
 static void headers_and_body_have_to_agree(void **state)
 {
-    static const struct {
-        const char *method, *params;
-        struct ak_mcp_headers headers;
-        int code;
-    } cases[] = {
-        {"tools/list", "{" META("2026-07-28") "}", {"2026-07-28", "tools/list", NULL}, 0},
-        {"tools/list",
-         "{" META("2026-07-28") "}",
-         {NULL, "tools/list", NULL},
-         AK_MCP_HEADER_MISMATCH},
-        {"tools/list",
-         "{" META("2026-07-28") "}",
-         {"2026-07-28", NULL, NULL},
-         AK_MCP_HEADER_MISMATCH},
-        {"tools/list",
-         "{" META("2026-07-28") "}",
-         {"2026-07-28", "tools/call", NULL},
-         AK_MCP_HEADER_MISMATCH},
-        {"tools/list",
-         "{" META("2025-11-25") "}",
-         {"2026-07-28", "tools/list", NULL},
-         AK_MCP_HEADER_MISMATCH},
-        {"tools/list",
-         "{" META("2099-01-01") "}",
-         {"2099-01-01", "tools/list", NULL},
-         AK_MCP_UNSUPPORTED_VERSION},
-        {"tools/list", "{}", {"2026-07-28", "tools/list", NULL}, AK_MCP_INVALID_PARAMS},
-        {"tools/list",
-         "{\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}}",
-         {"2026-07-28", "tools/list", NULL},
-         AK_MCP_INVALID_PARAMS},
-        {"tools/call",
-         "{\"name\":\"a\"," META("2026-07-28") "}",
-         {"2026-07-28", "tools/call", "a"},
-         0},
-        {"tools/call",
-         "{\"name\":\"a\"," META("2026-07-28") "}",
-         {"2026-07-28", "tools/call", "b"},
-         AK_MCP_HEADER_MISMATCH},
-        {"tools/call",
-         "{\"name\":\"a\"," META("2026-07-28") "}",
-         {"2026-07-28", "tools/call", NULL},
-         AK_MCP_HEADER_MISMATCH},
-        {"server/discover", "{" META("2099-01-01") "}", {"2099-01-01", "server/discover", NULL}, 0},
-        {"server/discover", "{}", {NULL, NULL, NULL}, 0},
-    };
-
     (void)state;
-    for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < AK_ARRAY_LEN(header_cases); i++) {
         AK_AUTO(ak_buf) text = AK_BUF_INIT(1024);
         AK_AUTO(ak_mcp_message) m = {0};
         AK_AUTO(ak_mcp_fault) fault = {0};
 
         assert_int_equal(
             ak_buf_addf(&text, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}",
-                        cases[i].method, cases[i].params),
+                        header_cases[i].method, header_cases[i].params),
             0);
         assert_int_equal(ak_mcp_message_read(text.data, text.len, &m, &fault), 0);
         print_message("# %zu %s\n", i, text.data);
-        assert_int_equal(ak_mcp_check_headers(&m, &cases[i].headers, &fault),
-                         cases[i].code ? -EPROTO : 0);
-        assert_int_equal(fault.code, cases[i].code);
-        if (cases[i].code == AK_MCP_UNSUPPORTED_VERSION)
+        assert_int_equal(ak_mcp_check_headers(&m, &header_cases[i].headers, &fault),
+                         header_cases[i].code ? -EPROTO : 0);
+        assert_int_equal(fault.code, header_cases[i].code);
+        if (header_cases[i].code == AK_MCP_UNSUPPORTED_VERSION)
             assert_string_equal(ak_json_text(fault.data, "requested", NULL), "2099-01-01");
     }
 }
