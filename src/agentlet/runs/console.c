@@ -186,6 +186,14 @@ static void add_part(struct ak_console *self, const char *text, size_t len)
     self->line_cut = self->line_cut || n < len;
 }
 
+void ak_console_flush(struct ak_console *self)
+{
+    if (self->pending.len == 0)
+        return;
+    flush(self);
+    arm(self);
+}
+
 void ak_console_text(struct ak_console *self, const char *text, size_t len)
 {
     while (len > 0 && self->fd >= 0 && !self->all_cut) {
@@ -204,6 +212,6 @@ void ak_console_text(struct ak_console *self, const char *text, size_t len)
         text += n;
         len -= n;
     }
-    flush(self);
-    arm(self);
+    if (self->pending.len > AK_CONSOLE_PENDING / 4)
+        ak_console_flush(self);
 }

@@ -36,5 +36,7 @@ void ak_console_done(struct ak_console *self);
 void ak_console_begin(struct ak_console *self, const char *run_id);
 /* Text of any number of lines; the last one may go on in the next call. */
 void ak_console_text(struct ak_console *self, const char *text, size_t len);
+/* Writes what the log takes now; the rest when it can. */
+void ak_console_flush(struct ak_console *self);
 
 #endif

@@ -109,6 +109,7 @@ static void on_output(void *user, bool is_stderr, const char *data, size_t len)
     else if (!ak_output_format_is_structured(self->reader.format))
         keep_tail(&self->stdout_tail, data, len);
     ak_lines_feed(is_stderr ? &self->err : &self->out, data, len);
+    ak_speech_flush(&self->speech);
     self->speech.news = true;
 }
 
@@ -479,6 +480,7 @@ static void finish(struct ak_run *self)
     data = json_pack("{s:O}", "record", self->place.record);
     ak_speech_event(&self->speech, "ended", data, true);
     (void)!ak_record_set_number(self->place.record, "lastEvent", (int64_t)self->speech.events.last);
+    ak_speech_flush(&self->speech);
 }
 
 /* ---- the life ---- */
@@ -537,6 +539,7 @@ bool ak_run_tick(struct ak_run *self, ak_msec now)
         if (act(self, what))
             return true;
     } while (what != AK_ACT_WAIT);
+    ak_speech_flush(&self->speech);
     return false;
 }
 

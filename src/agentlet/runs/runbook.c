@@ -5,6 +5,7 @@
 #include "agentlet/runs/place.h"
 #include "agentlet/runs/plan.h"
 #include "agentlet/runs/readable.h"
+#include "agentlet/runs/runbook_internal.h"
 
 #include <ak/base/alloc.h>
 #include <ak/base/log.h>
@@ -15,29 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FOLDER ".agentkube"
 #define SAVE_AGAIN AK_SECONDS(10)
-#define MAX_EXCLUDE (256u << 10)
-#define MAX_SEQUENCE ((uint64_t)1 << 52)
-
-struct ak_runbook {
-    const struct ak_settings *settings;
-    struct ak_family *family;
-    struct ak_poller *poller;
-    struct ak_console console;
-    int dir;                       /* .agentkube/runs; -1: none */
-    struct ak_run_entry **entries; /* by sequence */
-    size_t n, cap;
-    struct ak_run_entry *current; /* of `run` */
-    struct ak_run *run;
-    int run_dir;
-    uint64_t next_sequence, changes;
-    ak_msec last_activity; /* wall */
-    ak_msec save_at;       /* a final record could not be written: again then */
-    bool is_open, is_stopping;
-    ak_runbook_fn fn;
-    void *user;
-};
 
 static const char *const file_names[AK_RUN_FILE_MAX] = {
     [AK_RUN_EVENTS] = AK_EVENTS_FILE,
@@ -67,8 +46,8 @@ static void entry_free(struct ak_run_entry *entry)
 }
 
 /* Takes the record. */
-static struct ak_run_entry *entry_new(const char *id, json_t *record,
-                                      const struct ak_record_private *private)
+struct ak_run_entry *ak__run_entry_new(const char *id, json_t *record,
+                                       const struct ak_record_private *private)
 {
     struct ak_run_entry *entry = ak_new0(struct ak_run_entry);
 
@@ -87,7 +66,7 @@ static struct ak_run_entry *entry_new(const char *id, json_t *record,
 }
 
 /* Keeps the order; takes the entry, also on failure. */
-static int insert(struct ak_runbook *self, struct ak_run_entry *entry)
+int ak__runbook_insert(struct ak_runbook *self, struct ak_run_entry *entry)
 {
     size_t at = self->n;
 
@@ -195,7 +174,7 @@ static bool forget_oldest(struct ak_runbook *self)
     return true;
 }
 
-static void retain(struct ak_runbook *self)
+void ak__runbook_retain(struct ak_runbook *self)
 {
     uint64_t bytes = 0;
     size_t n = 0;
@@ -256,10 +235,10 @@ static void save_again(struct ak_runbook *self)
     }
 }
 
-static int open_folder(const struct ak_settings *settings)
+int ak__runbook_open_folder(const struct ak_settings *settings)
 {
     int workspace = ak_place_root(settings->workspace);
-    int own = workspace < 0 ? workspace : ak_place_folder(workspace, FOLDER);
+    int own = workspace < 0 ? workspace : ak_place_folder(workspace, AK__RUNBOOK_FOLDER);
     int dir = own < 0 ? own : ak_place_folder(own, "runs");
 
     if (own >= 0)
@@ -277,7 +256,7 @@ static int make_folder(struct ak_runbook *self, const char *id)
     if (r >= 0)
         r = ak_place_folder(self->dir, id);
     if (r == -ENOENT) {
-        int dir = open_folder(self->settings);
+        int dir = ak__runbook_open_folder(self->settings);
 
         if (dir < 0)
             return dir;
@@ -303,8 +282,8 @@ static void add_to_log(int dir, json_t *record)
     (void)close(fd);
 }
 
-static void end_entry(struct ak_runbook *self, struct ak_run_entry *entry, enum ak_run_phase phase,
-                      const char *reason, const char *message)
+void ak__runbook_end(struct ak_runbook *self, struct ak_run_entry *entry, enum ak_run_phase phase,
+                     const char *reason, const char *message)
 {
     int dir = ak_place_folder(self->dir, entry->id);
     AK_AUTO(ak_events) events = {.fd = -1};
@@ -409,7 +388,7 @@ static int add(struct ak_runbook *self, const char *id, const struct ak_request 
     const struct ak_record_private private = {.sequence = self->next_sequence};
     json_t *record =
         ak_record_new(id, s->mode, s->agent_namespace, s->agent_name, request, ak_wall_now());
-    struct ak_run_entry *entry = record ? entry_new(id, record, &private) : NULL;
+    struct ak_run_entry *entry = record ? ak__run_entry_new(id, record, &private) : NULL;
     int r = 0;
 
     if (!entry)
@@ -422,7 +401,7 @@ static int add(struct ak_runbook *self, const char *id, const struct ak_request 
         return ak_error_set(reterr, r, "the run cannot be kept in the workspace: %s",
                             ak_code_text(r));
     }
-    if (insert(self, entry) < 0) {
+    if (ak__runbook_insert(self, entry) < 0) {
         (void)!ak_place_remove(self->dir, id);
         return ak_error_oom(reterr);
     }
@@ -470,7 +449,7 @@ void ak_runbook_cancel(struct ak_runbook *self, struct ak_run_entry *entry, cons
     if (entry == self->current)
         ak_run_stop(self->run, AK_STOP_CANCELLED, reason, message);
     else
-        end_entry(self, entry, AK_RUN_CANCELLED, reason ? reason : "Cancelled", message);
+        ak__runbook_end(self, entry, AK_RUN_CANCELLED, reason ? reason : "Cancelled", message);
 }
 
 /* ---- reading ---- */
@@ -575,7 +554,7 @@ static void start_next(struct ak_runbook *self)
                           : ak_run_start(&place, &self->run, &err);
     if (r < 0) {
         close_run(self);
-        end_entry(self, entry, AK_RUN_FAILED, "StartFailed", ak_error_message(err));
+        ak__runbook_end(self, entry, AK_RUN_FAILED, "StartFailed", ak_error_message(err));
         return;
     }
     self->current = entry;
@@ -595,7 +574,7 @@ static void finish_current(struct ak_runbook *self)
     save_final(self, self->run_dir, entry);
     close_run(self);
     change(self, entry);
-    retain(self);
+    ak__runbook_retain(self);
     ak_alloc_trim();
 }
 
@@ -650,112 +629,6 @@ void ak_runbook_on_change(struct ak_runbook *self, ak_runbook_fn fn, void *user)
     self->user = user;
 }
 
-/* ---- the beginning ---- */
-
-/* git does not show the folder, and `git clean` leaves it alone. */
-static void exclude(const struct ak_settings *settings)
-{
-    static const char line[] = "/" FOLDER "/\n";
-    AK_AUTO(ak_buf) text = AK_BUF_INIT(MAX_EXCLUDE);
-    int workspace = ak_place_root(settings->workspace);
-    int git = workspace < 0 ? workspace : ak_place_find(workspace, ".git");
-    int info = git < 0 ? git : ak_place_folder(git, "info");
-    int r = info < 0 ? info : ak_place_read(info, "exclude", &text);
-
-    if (info >= 0 && (r >= 0 || r == -ENOENT) && !strstr(ak_buf_text(&text), line)) {
-        if (text.len > 0 && text.data[text.len - 1] != '\n')
-            (void)!ak_buf_adds(&text, "\n");
-        if (ak_buf_adds(&text, line) >= 0)
-            (void)!ak_place_write(info, "exclude", text.data, text.len, 0644, 0);
-    }
-    if (info >= 0)
-        (void)close(info);
-    if (git >= 0)
-        (void)close(git);
-    if (workspace >= 0)
-        (void)close(workspace);
-}
-
-static int load_one(struct ak_runbook *self, const char *name, int dir)
-{
-    struct ak_record_private private = {0};
-    struct ak_run_entry *entry = NULL;
-    json_t *record = NULL;
-    int r = ak_record_load(dir, name, &record, &private);
-
-    if (r < 0)
-        return r;
-    if (private.sequence > MAX_SEQUENCE)
-    private.sequence = 0;
-    entry = entry_new(name, record, &private);
-    if (!entry)
-        return -ENOMEM;
-    self->next_sequence = AK_MAX(self->next_sequence, private.sequence + 1);
-    entry->changed = ++self->changes;
-    if (ak_run_phase_is_final(entry->phase)) {
-        entry->bytes = ak_place_size(dir);
-        json_decref(entry->record);
-        entry->record = NULL;
-    }
-    return insert(self, entry);
-}
-
-static int load_entry(void *user, const char *name)
-{
-    struct ak_runbook *self = user;
-    int dir = -1, r = 0;
-
-    if (self->n >= AK_RUNBOOK_MAX)
-        return 1;
-    if (!ak_is_dns_label(name)) {
-        (void)!ak_place_remove(self->dir, name);
-        return 0;
-    }
-    dir = ak_place_find(self->dir, name);
-    r = dir < 0 ? dir : load_one(self, name, dir);
-    if (dir >= 0)
-        (void)close(dir);
-    if (r == -ENOMEM)
-        return r;
-    if (r < 0) {
-        ak_warn("runs", "what is no run is removed", AK_STR("run", name),
-                AK_STR("why", ak_code_text(r)));
-        (void)!ak_place_remove(self->dir, name);
-    }
-    return 0;
-}
-
-static void interrupt(struct ak_runbook *self, struct ak_run_entry *entry)
-{
-    bool out_of_memory = ak_oom_kills(self->settings->cgroup) > entry->private.oom_kills;
-
-    end_entry(
-        self, entry, AK_RUN_INTERRUPTED, out_of_memory ? "OOMKilled" : "PodRestarted",
-        out_of_memory
-            ? "the container was restarted because its memory limit was reached during the run"
-            : "the container was restarted during the run; it is not started again by itself");
-}
-
-static int load(struct ak_runbook *self, struct ak_error **reterr)
-{
-    int r = 0;
-
-    self->dir = open_folder(self->settings);
-    if (self->dir < 0)
-        return ak_error_set(reterr, self->dir, "cannot make \"%s/" FOLDER "/runs\": %s",
-                            self->settings->workspace, ak_code_text(self->dir));
-    exclude(self->settings);
-    r = ak_place_each(self->dir, load_entry, self);
-    if (r < 0)
-        return ak_error_set(reterr, r, "cannot read the runs of the workspace: %s",
-                            ak_code_text(r));
-    for (size_t i = 0; i < self->n; i++)
-        if (self->entries[i]->phase == AK_RUN_RUNNING)
-            interrupt(self, self->entries[i]);
-    retain(self);
-    return 0;
-}
-
 struct ak_runbook *ak_runbook_free(struct ak_runbook *self)
 {
     if (!self)
@@ -790,7 +663,7 @@ int ak_runbook_new(const struct ak_settings *settings, struct ak_family *family,
     r = ak_console_init(&self->console, poller, STDOUT_FILENO);
     if (r < 0)
         ak_warn("runs", "the container's log will not show runs", AK_STR("why", ak_code_text(r)));
-    r = load(self, reterr);
+    r = ak__runbook_load(self, reterr);
     if (r < 0)
         return r;
     *ret = AK_TAKE(self);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define GATHER (64u << 10)
 #define LAST_WORDS "\n... (more of this run is not kept)\n"
 
 static int open_file(struct ak_speech_file *file, int dir, const char *name, uint64_t max)
@@ -31,7 +32,12 @@ int ak_speech_init(struct ak_speech *self, int dir, struct ak_console *console)
     int r = 0;
 
     *self = (struct ak_speech){
-        .events = {.fd = -1}, .log = {.fd = -1}, .transcript = {.fd = -1}, .console = console};
+        .events = {.fd = -1},
+        .log = {.fd = -1},
+        .transcript = {.fd = -1},
+        .unwritten = AK_BUF_INIT(GATHER + (2u << 20)),
+        .console = console,
+    };
     r = ak_events_resume(&self->events, dir);
     if (r >= 0)
         r = open_file(&self->log, dir, AK_RUN_LOG_FILE, AK_RUN_MAX_LOG);
@@ -51,6 +57,8 @@ static void close_file(struct ak_speech_file *file)
 
 void ak_speech_done(struct ak_speech *self)
 {
+    ak_speech_flush(self);
+    ak_buf_done(&self->unwritten);
     ak_events_done(&self->events);
     close_file(&self->log);
     close_file(&self->transcript);
@@ -82,20 +90,37 @@ void ak_speech_raw(struct ak_speech *self, const char *data, size_t len)
     append(&self->transcript, data, len);
 }
 
-static void say(struct ak_speech *self, const char *type, const json_t *data)
+static void write_log(struct ak_speech *self)
 {
-    AK_AUTO(ak_buf) text = AK_BUF_INIT(2u << 20);
     bool was_cut = self->log.cut;
 
-    if (ak_readable_add(&text, type, data) < 0 || text.len == 0)
+    append(&self->log, ak_buf_text(&self->unwritten), self->unwritten.len);
+    ak_buf_clear(&self->unwritten);
+    if (!self->log.cut || was_cut)
         return;
-    append(&self->log, text.data, text.len);
-    if (self->log.cut && !was_cut) {
-        self->log.max += strlen(LAST_WORDS);
-        append(&self->log, LAST_WORDS, strlen(LAST_WORDS));
-    }
+    self->log.max += strlen(LAST_WORDS);
+    append(&self->log, LAST_WORDS, strlen(LAST_WORDS));
+}
+
+void ak_speech_flush(struct ak_speech *self)
+{
+    write_log(self);
     if (self->console)
-        ak_console_text(self->console, text.data, text.len);
+        ak_console_flush(self->console);
+}
+
+static void say(struct ak_speech *self, const char *type, const json_t *data)
+{
+    size_t before = self->unwritten.len;
+
+    if (ak_readable_add(&self->unwritten, type, data) < 0) {
+        self->log.cut = true; /* no memory: what there is of it is written */
+        return;
+    }
+    if (self->console && self->unwritten.len > before)
+        ak_console_text(self->console, self->unwritten.data + before, self->unwritten.len - before);
+    if (self->unwritten.len >= GATHER)
+        write_log(self);
 }
 
 static void keep(struct ak_speech *self, const char *type, const json_t *data, bool closing)

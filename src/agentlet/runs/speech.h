@@ -25,6 +25,7 @@ struct ak_speech_file {
 struct ak_speech {
     struct ak_events events;
     struct ak_speech_file log;
+    struct ak_buf unwritten; /* of the log: many short lines are one write */
     struct ak_speech_file transcript;
     struct ak_console *console;
     bool said_limit;
@@ -45,6 +46,8 @@ void ak_speech_text(struct ak_speech *self, const char *type, const char *text, 
                     bool partial);
 /* Bytes for the transcript. */
 void ak_speech_raw(struct ak_speech *self, const char *data, size_t len);
+/* Writes what was gathered of the readable log. To be called when there is nothing more to say for now. */
+void ak_speech_flush(struct ak_speech *self);
 bool ak_speech_is_truncated(const struct ak_speech *self);
 
 #endif
