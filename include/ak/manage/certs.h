@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates of an admission webhook, made by the program itself: an authority (ECDSA P-256), and a
- * serving certificate that it signs (or one for a client: `client` in the options). Both live in one Secret that all replicas share, and both are
- * replaced before they expire, without a restart and without a moment in which the apiserver trusts one
- * authority and a replica shows a certificate of another:
+ * Certificates of an admission webhook, made by the program itself: an authority (ECDSA P-256),
+ * and a serving certificate that it signs (or one for a client: `client` in the options). Both
+ * live in one Secret that all replicas share, and both are replaced before they expire, without a
+ * restart and without a moment in which the apiserver trusts one authority and a replica shows a
+ * certificate of another:
  *
  *   RENEW_CA      a new authority is put in front of the bundle; the old serving certificate stays
  *   (the bundle, old and new, reaches the webhook configuration's caBundle)
@@ -14,8 +15,8 @@
  *     if (ak_certs_judge(certs, &options, clock) != AK_CERTS_GOOD)
  *         r = ak_certs_issue(&options, certs, clock, &next, &err);       the step that judge() names
  *
- * struct ak_certs_keeper does all this against an apiserver. Nothing here reads the system's clock but
- * through the struct ak_clock that it is given.
+ * struct ak_certs_keeper does all this against an apiserver. Nothing here reads the system's clock
+ * but through the struct ak_clock that it is given.
  */
 #ifndef AK_MANAGE_CERTS_H
 #define AK_MANAGE_CERTS_H
@@ -70,13 +71,15 @@ AK_PUBLIC AK_MUST_USE int ak_certs_issue(const struct ak_certs_options *options,
                                          const struct ak_clock *clock, struct ak_certs **ret,
                                          struct ak_error **reterr);
 
-/* A new authority beside the one that signed what is shown, whatever the verdict is: as RENEW_CA does it. */
+/* A new authority beside the one that signed what is shown, whatever the verdict is: as RENEW_CA
+ * does it. */
 AK_PUBLIC AK_MUST_USE int ak_certs_issue_authority(const struct ak_certs_options *options,
                                                    const struct ak_certs *before,
                                                    const struct ak_clock *clock,
                                                    struct ak_certs **ret, struct ak_error **reterr);
 
-/* A Secret of type kubernetes.io/tls with tls.crt, tls.key, ca.crt (the bundle, newest first) and ca.key. */
+/* A Secret of type kubernetes.io/tls with tls.crt, tls.key, ca.crt (the bundle, newest first) and
+ * ca.key. */
 AK_PUBLIC AK_MUST_USE int ak_certs_to_secret(const struct ak_certs *self, const char *ns,
                                              const char *name, json_t **ret,
                                              struct ak_error **reterr);
@@ -118,8 +121,8 @@ struct ak_certs_keeper_options {
     bool (*may_write)(void *user); /* NULL: always */
     void *may_write_user;
     ak_msec period; /* 0: 30 s */
-    /* A set that is to be shown from now on. Borrowed for the call. Thread: the keeper's. A failure is reported,
-     * and the call repeated at the next look. */
+    /* A set that is to be shown from now on. Borrowed for the call. Thread: the keeper's. A
+     * failure is reported, and the call repeated at the next look. */
     int (*changed)(const struct ak_certs *certs, void *user, struct ak_error **reterr);
     /* Something went wrong, and differently than the last time; NULL: it works again. May be NULL. */
     void (*report)(const struct ak_error *err, void *user);

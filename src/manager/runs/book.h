@@ -5,7 +5,7 @@
  *
  *     accept ──▶ Pending ──bind──▶ Pending, with a pod ──heard──▶ Queued ──▶ Running ──▶ final
  *                   │                   │                            │          │
- *                   └── expire ─────────┴──── cancel ── lost ────────┴──────────┴──▶ final, in our own words
+ *                   └── expire ─────────┴──── cancel ── lost ────────┴──────────┴──▶ final (our word)
  *
  * Two can say how a run ends: the agentlet that had it, and we, when there is nobody left to ask. What we said
  * ourselves (`assumed`) is corrected when the agentlet says it better; what it said stays.
@@ -82,11 +82,13 @@ void ak_book_rules_of(const struct ak_agent_spec *spec, struct ak_book_rules *re
 bool ak_run_is_final(enum ak_run_phase phase);
 struct ak_run *ak_book_find(const struct ak_book *self, const char *id); /* or NULL */
 size_t ak_book_active(const struct ak_book *self);
-/* The next that is to be given to this pod: scheduled, or held by somebody, and in no other. Oldest first; NULL: none. */
+/* The next that is to be given to this pod: scheduled, or held by somebody, and in no other.
+ * Oldest first; NULL: none. */
 struct ak_run *ak_book_next(const struct ak_book *self, const char *pod_uid);
 /* The next that the agentlet of this pod is to be told to stop; NULL: none. */
 struct ak_run *ak_book_next_cancel(const struct ak_book *self, const char *pod_uid);
-/* A pod that an active run is bound to and that is not this one (NULL: any); borrowed, NULL: there is none. */
+/* A pod that an active run is bound to and that is not this one (NULL: any); borrowed, NULL: there
+ * is none. */
 const char *ak_book_other_pod(const struct ak_book *self, const char *pod_uid);
 /* Is it in this pod, or may it be? */
 bool ak_book_is_in_pod(const struct ak_book *self, const char *pod_uid);
@@ -99,14 +101,16 @@ struct ak_book_ask {
     const char *requested_by, *prompt; /* may be NULL */
     ak_msec scheduled, timeout;
 };
-/* *ret is a new Pending run, or the one of that id. 1: new; 0: it is there already; -ENOBUFS: as many wait as may;
- * -ENOMEM. One that nobody can have begun (RequestLost, never bound) begins anew when it is asked for again. */
+/* ret is a new Pending run, or the one of that id. 1: new; 0: it is there already; -ENOBUFS: as
+ * many wait as may; -ENOMEM. One that nobody can have begun (RequestLost, never bound) begins anew
+ * when it is asked for again. */
 AK_MUST_USE int ak_book_accept(struct ak_book *self, const struct ak_book_ask *ask, ak_msec wall,
                                ak_msec monotonic, struct ak_run **ret);
 /* From now on this pod may have it. 1: changed. */
 AK_MUST_USE int ak_book_bind(struct ak_book *self, struct ak_run *run, const char *pod_uid);
 void ak_book_hold(struct ak_book *self, struct ak_run *run);
-/* The last one that goes takes the prompt with it, and a run that was refused: it may be gone afterwards. */
+/* The last one that goes takes the prompt with it, and a run that was refused: it may be gone
+ * afterwards. */
 void ak_book_let_go(struct ak_book *self, struct ak_run *run, ak_msec monotonic);
 /* Ends it in our own words. */
 AK_MUST_USE int ak_book_end(struct ak_book *self, struct ak_run *run, enum ak_run_phase phase,
@@ -122,14 +126,15 @@ enum ak_book_fired {
     AK_BOOK_FIRED_RUN,     /* *ret is Pending */
     AK_BOOK_FIRED_SKIPPED, /* *ret is Skipped */
 };
-/* One firing. Replace wants the others cancelled: those that no pod has are, the others have cancel_wanted set. */
+/* One firing. Replace wants the others cancelled: those that no pod has are, the others have
+ * cancel_wanted set. */
 AK_MUST_USE int ak_book_fire(struct ak_book *self, const char *agent_uid, ak_msec scheduled,
                              bool too_late, ak_msec wall, ak_msec monotonic, struct ak_run **ret);
 /* Marks it; one that no pod can have ends at once. 1: changed what the status shows. */
 AK_MUST_USE int ak_book_cancel(struct ak_book *self, struct ak_run *run, const char *message,
                                ak_msec wall);
-/* Pending invocations that nobody has waited for since AK_BOOK_UNHELD end. *ret_next: monotonic, when to look again;
- * AK_MSEC_NEVER. 1: something changed. */
+/* Pending invocations that nobody has waited for since AK_BOOK_UNHELD end. *ret_next: monotonic,
+ * when to look again; AK_MSEC_NEVER. 1: something changed. */
 AK_MUST_USE int ak_book_expire(struct ak_book *self, ak_msec wall, ak_msec monotonic,
                                ak_msec *ret_next);
 /* Drops finished ones beyond max_retained. */
@@ -137,20 +142,24 @@ void ak_book_retain(struct ak_book *self);
 
 /* ---- what we hear ---- */
 
-/* A record of the agentlet in that pod. 1: what the status shows has changed; 0: it has not; AK_E_INVALID: it is no record;
- * -ENOMEM. One that we do not know is not taken in: only we start runs. */
+/* A record of the agentlet in that pod. 1: what the status shows has changed; 0: it has not;
+ * AK_E_INVALID: it is no record; -ENOMEM. One that we do not know is not taken in: only we start
+ * runs. */
 AK_MUST_USE int ak_book_heard(struct ak_book *self, const json_t *record, const char *pod_uid);
-/* `ids` are all that the agentlet of the pod has. Who is said to be there and is not, is lost. 1: something changed. */
+/* `ids` are all that the agentlet of the pod has. Who is said to be there and is not, is lost. 1:
+ * something changed. */
 AK_MUST_USE int ak_book_heard_all(struct ak_book *self, const char *pod_uid,
                                   bool (*has)(const char *id, void *user), void *user,
                                   ak_msec wall);
-/* The pods of these runs, but for `pod_uid` (NULL: all), are gone; `why` for the message, may be NULL. 1: something changed. */
+/* The pods of these runs, but for `pod_uid` (NULL: all), are gone; `why` for the message, may be
+ * NULL. 1: something changed. */
 AK_MUST_USE int ak_book_pod_gone(struct ak_book *self, const char *pod_uid, const char *why,
                                  ak_msec wall);
 
 /* ---- how it is written ---- */
 
-/* {"status": {...}}: the fields that are ours, and no others. Older finished ones are left out beyond `max` bytes. */
+/* {"status": {...}}: the fields that are ours, and no others. Older finished ones are left out
+ * beyond `max` bytes. */
 AK_MUST_USE int ak_book_status(const struct ak_book *self, size_t max, json_t **ret,
                                struct ak_error **reterr);
 /* As the API shows it. */

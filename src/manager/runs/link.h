@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the manager shows to keepers: a client certificate of an authority of its own, in the Secret AK_RUNS_SECRET. Every
- * replica loads it; the first one makes it, the leader renews it. Pods are given the bundle when they are made, so
- * a new authority signs only when it was in the bundle for LINK_SWITCH_AFTER (link.c).
+ * What the manager shows to keepers: a client certificate of an authority of its own, in the
+ * Secret AK_RUNS_SECRET. Every replica loads it; the first one makes it, the leader renews it.
+ * Pods are given the bundle when they are made, so a new authority signs only when it was in the
+ * bundle for LINK_SWITCH_AFTER (link.c).
  */
 #ifndef AK_MANAGER_RUNS_LINK_H
 #define AK_MANAGER_RUNS_LINK_H

@@ -231,7 +231,7 @@ static struct ak_entry *make_entry(struct ak_runs *self, const struct ak_meta *m
 }
 
 /* Reads the Agent and makes the book of it. Unlocks meanwhile. */
-static int confirm(struct ak_runs *self, struct ak_entry *e, struct ak_error **reterr)
+static int read_agent(struct ak_runs *self, struct ak_entry *e, struct ak_error **reterr)
     AK_REQUIRES(self->lock)
 {
     AK_AUTO_JSON *tree = NULL;
@@ -258,7 +258,7 @@ static int confirm(struct ak_runs *self, struct ak_entry *e, struct ak_error **r
     return 0;
 }
 
-int ak__runs_open(struct ak_runs *self, const struct ak_object *agent, bool want_confirmed,
+int ak__runs_open(struct ak_runs *self, const struct ak_object *agent, bool confirm,
                   struct ak_entry **ret, struct ak_error **reterr)
 {
     const struct ak_meta *m = ak_object_meta(agent);
@@ -275,11 +275,11 @@ int ak__runs_open(struct ak_runs *self, const struct ak_object *agent, bool want
         return ak_error_oom(reterr);
     }
     e->users++;
-    while (r >= 0 && want_confirmed && !e->confirmed) {
+    while (r >= 0 && confirm && !e->confirmed) {
         if (e->confirming)
             ak_cond_wait_until(&self->changed, &self->lock, AK_MSEC_NEVER);
         else
-            r = confirm(self, e, reterr);
+            r = read_agent(self, e, reterr);
     }
     if (r >= 0 && body->spec)
         ak_book_rules_of(body->spec, &e->book.rules);

@@ -97,7 +97,7 @@ bool ak_runs_release_pod(struct ak_runs *self, const struct ak_object *agent,
     struct ak_entry *e = NULL;
     bool released = false;
 
-    if (ak__runs_open(self, agent, /* want_confirmed= */ false, &e, NULL) < 0)
+    if (ak__runs_open(self, agent, /* confirm= */ false, &e, NULL) < 0)
         return false;
     AK_AUTO_TEXT char *copy = ak_strdup(uid);
     ak_mutex_lock(&self->lock);
@@ -119,7 +119,7 @@ int ak_runs_fire(struct ak_runs *self, const struct ak_object *agent, ak_msec sc
 {
     struct ak_entry *e = NULL;
     struct ak_run *run = NULL;
-    int r = ak__runs_open(self, agent, /* want_confirmed= */ true, &e, reterr);
+    int r = ak__runs_open(self, agent, /* confirm= */ true, &e, reterr);
 
     if (r < 0)
         return r;
@@ -196,8 +196,9 @@ static int read_pod_uid(struct step *s, char buf[static AK_UID_SIZE])
     return 0;
 }
 
-/* Is there a run in a pod that the cache does not show, and is that pod really gone? A new leader's cache may be behind
- * the status that it has just read. *ret_uid becomes the pod that there is. 1: nothing may be concluded yet. */
+/* Is there a run in a pod that the cache does not show, and is that pod really gone? A new
+ * leader's cache may be behind the status that it has just read. *ret_uid becomes the pod that
+ * there is. 1: nothing may be concluded yet. */
 static int verify_gone(struct step *s, char uid[static AK_UID_SIZE])
 {
     struct ak_runs *self = s->self;
@@ -343,7 +344,7 @@ int ak_runs_advance(struct ak_runs *self, const struct ak_object *agent,
     int r = 0;
 
     if (has_work(self, agent, pod_uid) && body->spec) {
-        r = ak__runs_open(self, agent, /* want_confirmed= */ true, &s.e, reterr);
+        r = ak__runs_open(self, agent, /* confirm= */ true, &s.e, reterr);
         if (r < 0)
             return r;
         r = take_step(&s);

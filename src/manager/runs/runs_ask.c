@@ -130,7 +130,7 @@ static int entry_for(struct ak_runs *self, const struct ak_object *agent, struct
 
     if (!ak__runs_may_write(self))
         return refuse_follower(reterr);
-    if (ak__runs_open(self, agent, /* want_confirmed= */ true, ret, &err) < 0)
+    if (ak__runs_open(self, agent, /* confirm= */ true, ret, &err) < 0)
         return refuse_trouble(reterr, err);
     return 0;
 }

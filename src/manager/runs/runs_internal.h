@@ -33,7 +33,8 @@
 
 struct ak_follow;
 
-/* One Agent's book on this leader. Guarded by ak_runs.lock, but for `users` while it is > 0: it then stays. */
+/* One Agent's book on this leader. Guarded by ak_runs.lock, but for `users` while it is > 0: it
+ * then stays. */
 struct ak_entry {
     char *uid, *ns, *name;
     struct ak_book book;
@@ -98,8 +99,8 @@ ak_msec ak__runs_backoff(struct ak_runs *self, struct ak_entry *entry) AK_REQUIR
 
 /* ---- give.c ---- */
 
-/* PUT, POST, GET on the agentlet. *ret_status is the HTTP status; *ret_tree the body, NULL if it is no JSON.
- * A keeper that was restarted is proved anew, once. */
+/* PUT, POST, GET on the agentlet. *ret_status is the HTTP status; *ret_tree the body, NULL if it
+ * is no JSON. A keeper that was restarted is proved anew, once. */
 AK_MUST_USE int ak__runs_ask_pod(struct ak_runs *self, const char *ns, const char *name,
                                  const char *pod_uid, const char *method, const char *path,
                                  const json_t *body, int *ret_status, json_t **ret_tree,
@@ -107,8 +108,8 @@ AK_MUST_USE int ak__runs_ask_pod(struct ak_runs *self, const char *ns, const cha
 /* The body of the PUT. The lock is held (it reads the record). */
 AK_MUST_USE int ak__runs_request(const struct ak_run *run, const struct ak_agent_spec *spec,
                                  json_t **ret, struct ak_error **reterr);
-/* Gives all that waits to this pod, oldest first, and cancels there what is to be. Blocks. Whoever does it already does it for
- * all. *ret_again: when to look again, negative: no need. */
+/* Gives all that waits to this pod, oldest first, and cancels there what is to be. Blocks. Whoever
+ * does it already does it for all. *ret_again: when to look again, negative: no need. */
 AK_MUST_USE int ak__runs_give(struct ak_runs *self, struct ak_entry *entry,
                               const struct ak_object *agent, const char *pod_uid,
                               ak_msec *ret_again, struct ak_error **reterr);
