@@ -15,8 +15,8 @@
 
 #define JSON_TYPE "application/json"
 #define HEAD_TIMEOUT AK_SECONDS(30)
-/* The agentlet's streams say something every 15 s. */
-#define IDLE_TIMEOUT AK_SECONDS(60)
+/* A run that says nothing for long has a log without bytes. An agentlet that died closes its end of the socket. */
+#define IDLE_TIMEOUT AK_HOURS(24)
 
 struct ak_link {
     const struct ak_keeper_settings *settings;
