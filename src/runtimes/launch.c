@@ -252,6 +252,9 @@ int ak_launch_make(const struct ak_launch_input *in, struct ak_arena *arena, str
     struct ak_maker m = {.in = in, .arena = arena, .reterr = reterr};
     const char *provider = ak_is_empty(in->provider) ? in->runtime->provider : in->provider;
     m.provider = provider ? ak_provider_find(provider) : NULL;
+    m.stranger.name = in->provider;
+    if (!m.provider && !ak_is_empty(in->provider))
+        m.provider = &m.stranger;
     m.model = plain_model(m.provider, in->model);
     add_placeholder(&m);
     for (size_t i = 0; in->runtime->quiet && in->runtime->quiet[i].key; i++)

@@ -17,7 +17,8 @@
 struct ak_maker {
     const struct ak_launch_input *in;
     const struct ak_provider *provider; /* of in->provider, else the runtime's own; NULL: unknown */
-    const char *model; /* without the provider's name in front; NULL: the default */
+    struct ak_provider stranger; /* one that the table does not have: it speaks like OpenAI */
+    const char *model;           /* without the provider's name in front; NULL: the default */
     struct ak_arena *arena;
     struct ak_error **reterr;
     int failed; /* 0, or the code of what went wrong first */

@@ -354,7 +354,8 @@ void ak_launch_custom(struct ak_maker *m)
         m->input = m->in->prompt;
     if (!m->in->model_url || !m->provider)
         return;
-    ak_maker_default(m, m->provider->token_variable, AK_TOKEN_PLACEHOLDER);
+    if (m->provider->token_variable)
+        ak_maker_default(m, m->provider->token_variable, AK_TOKEN_PLACEHOLDER);
     if (m->provider->base_url_variable)
         ak_maker_default(m, m->provider->base_url_variable, m->in->model_url);
 }

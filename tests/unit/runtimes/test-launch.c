@@ -96,6 +96,10 @@ static const struct every_case {
     {"OpenCode", "openai", "gpt-5", "opencode", true},
     {"OpenCode", "google", "gemini-x", "opencode", true},
     {"OpenCode", "mistral", "devstral", "opencode", true},
+    {"OpenCode", "our-own", "devstral", "opencode", true},
+    {"Aider", "our-own", "devstral", "aider", false},
+    {"Cline", "our-own", "devstral", "cline", false},
+    {"Goose", "our-own", "devstral", "goose", true},
     {"Aider", "anthropic", "claude-x", "aider", false},
     {"Aider", "deepseek", "deepseek-x", "aider", false},
     {"Cline", "anthropic", "claude-x", "cline", false},
@@ -312,6 +316,9 @@ static void test_a_custom_program_finds_the_prompt_where_its_command_says(void *
     in.command = there;
     launch = must(&in, &arena);
     assert_string_equal(launch.input, "say {prompt}");
+    in.provider = "our-own";
+    launch = must(&in, &arena);
+    assert_null(launch.defaults[0].key);
     in.prompt = NULL; /* a command may need none */
     launch = must(&in, &arena);
     assert_null(launch.input);
@@ -325,7 +332,7 @@ static const struct refused_case {
     {"ClaudeCode", NULL, NULL, "", "there is neither a goal nor a prompt", -EINVAL},
     {"OpenCode", "openai", NULL, "x", "spec.model.name: must be set", -EINVAL},
     {"Cline", NULL, "llama", "x", "spec.model.provider: must be set", -EINVAL},
-    {"Aider", "nobody", "llama", "x", "spec.model.provider: must be set", -EINVAL},
+    {"Aider", "", "llama", "x", "spec.model.provider: must be set", -EINVAL},
     {"Goose", "openai", "", "x", "spec.model.name: must be set", -EINVAL},
     {"Custom", NULL, NULL, "x", "spec.run.command: must be set", -EINVAL},
 };
