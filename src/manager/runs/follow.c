@@ -57,9 +57,9 @@ static void follow_unref(struct ak_follow *f)
 }
 
 /* Its entry, if it is still the one that is wanted there. */
-static struct ak_entry *entry_of(struct ak_follow *f) AK_REQUIRES(f->runs->lock)
+static struct ak_entry *entry_of(struct ak_runs *self, struct ak_follow *f) AK_REQUIRES(self->lock)
 {
-    struct ak_entry *e = ak_map_get(&f->runs->entries, f->uid);
+    struct ak_entry *e = ak_map_get(&self->entries, f->uid);
 
     return e && e->follow == f && !f->unwanted ? e : NULL;
 }
@@ -79,7 +79,7 @@ static int on_run(struct ak_follow *f, const struct ak_sse_event *event)
                     json_object_set_new(f->seen, id, json_true()) < 0))
         return -ENOBUFS;
     ak_mutex_lock(&self->lock);
-    struct ak_entry *e = entry_of(f);
+    struct ak_entry *e = entry_of(self, f);
     r = e ? ak_book_heard(&e->book, record, e->followed_pod) : -ESTALE;
     if (r > 0) {
         const struct ak_run *run = ak_book_find(&e->book, id);
@@ -103,7 +103,7 @@ static int on_synced(struct ak_follow *f)
     if (!f->seen)
         return 0;
     ak_mutex_lock(&self->lock);
-    struct ak_entry *e = entry_of(f);
+    struct ak_entry *e = entry_of(self, f);
     int r = e ? ak_book_heard_all(&e->book, e->followed_pod, was_seen, f->seen,
                                   ak_clock_wall(self->clock))
               : -ESTALE;
@@ -151,7 +151,7 @@ static void on_end(int code, const struct ak_error *err, void *user)
 
     f->stream = NULL;
     ak_mutex_lock(&self->lock);
-    struct ak_entry *e = entry_of(f);
+    struct ak_entry *e = entry_of(self, f);
     if (e) {
         e->follow = NULL;
         e->follow_synced = false;

@@ -144,7 +144,6 @@ int ak__runs_request(const struct ak_run *run, const struct ak_agent_spec *spec,
 /* ---- what comes of it ---- */
 
 struct giving {
-    struct ak_runs *self;
     struct ak_entry *e;
     const struct ak_object *agent;
     const char *pod_uid;
@@ -167,8 +166,8 @@ static bool somebody_ends(const struct ak_book *book)
 }
 
 /* 1: there is no place for it now, but there will be. */
-static int note_full(struct giving *g, struct ak_run *run, const json_t *tree, ak_msec wall)
-    AK_REQUIRES(g->self->lock)
+static int note_full(struct ak_runs *self, struct giving *g, struct ak_run *run, const json_t *tree,
+                     ak_msec wall) AK_REQUIRES(self->lock)
 {
     struct ak_book *book = &g->e->book;
 
@@ -180,12 +179,12 @@ static int note_full(struct giving *g, struct ak_run *run, const json_t *tree, a
 }
 
 /* 0: settled; 1: to be tried again; negative: no memory. */
-static int note_put(struct giving *g, const char *id, int status, const json_t *tree)
-    AK_REQUIRES(g->self->lock)
+static int note_put(struct ak_runs *self, struct giving *g, const char *id, int status,
+                    const json_t *tree) AK_REQUIRES(self->lock)
 {
     struct ak_book *book = &g->e->book;
     struct ak_run *run = ak_book_find(book, id);
-    ak_msec wall = ak_clock_wall(g->self->clock);
+    ak_msec wall = ak_clock_wall(self->clock);
     int r;
 
     if (!run)
@@ -196,7 +195,7 @@ static int note_put(struct giving *g, const char *id, int status, const json_t *
         r = ak_book_heard(book, tree, g->pod_uid);
         return r == -ENOMEM ? r : r == AK_E_INVALID;
     case 429:
-        r = note_full(g, run, tree, wall);
+        r = note_full(self, g, run, tree, wall);
         return r == 1 && run->phase == AK_RUN_PHASE_PENDING ? 1 : AK_MIN(r, 0);
     case 400:
     case 409:
@@ -213,9 +212,9 @@ static int note_put(struct giving *g, const char *id, int status, const json_t *
 /* ---- giving ---- */
 
 /* Binds the run to the pod and has that written. 0: go on; 1: there is nothing to do any more. Unlocks meanwhile. */
-static int bind_to_pod(struct giving *g, const char *id) AK_REQUIRES(g->self->lock)
+static int bind_to_pod(struct ak_runs *self, struct giving *g, const char *id)
+    AK_REQUIRES(self->lock)
 {
-    struct ak_runs *self = g->self;
     AK_AUTO_TARGET target = NULL;
 
     /* First the keeper: as long as it is not there, nothing can have begun. */
@@ -239,15 +238,14 @@ static int bind_to_pod(struct giving *g, const char *id) AK_REQUIRES(g->self->lo
 }
 
 /* 0: done with this one; 1: the pod does not take it now. */
-static int give_one(struct giving *g, const char *id) AK_REQUIRES(g->self->lock)
+static int give_one(struct ak_runs *self, struct giving *g, const char *id) AK_REQUIRES(self->lock)
 {
-    struct ak_runs *self = g->self;
     const struct ak_agent *agent = ak_object_body(g->agent);
     AK_AUTO_JSON *request = NULL;
     AK_AUTO_JSON *tree = NULL;
     char path[128];
     int status = 0;
-    int r = bind_to_pod(g, id);
+    int r = bind_to_pod(self, g, id);
 
     if (r != 0)
         return AK_MIN(r, 0);
@@ -264,7 +262,7 @@ static int give_one(struct giving *g, const char *id) AK_REQUIRES(g->self->lock)
     ak_mutex_lock(&self->lock);
     if (r < 0)
         return r;
-    r = note_put(g, id, status, tree);
+    r = note_put(self, g, id, status, tree);
     ak_cond_broadcast(&self->changed);
     if (r == 1)
         return ak_error_set(g->reterr, AK_E_SERVER, "the agentlet answers %d: %s", status,
@@ -272,9 +270,9 @@ static int give_one(struct giving *g, const char *id) AK_REQUIRES(g->self->lock)
     return r < 0 ? ak_error_oom(g->reterr) : 0;
 }
 
-static int cancel_one(struct giving *g, const char *id) AK_REQUIRES(g->self->lock)
+static int cancel_one(struct ak_runs *self, struct giving *g, const char *id)
+    AK_REQUIRES(self->lock)
 {
-    struct ak_runs *self = g->self;
     struct ak_book *book = &g->e->book;
     AK_AUTO_JSON *tree = NULL;
     struct ak_run *run = ak_book_find(book, id);
@@ -311,13 +309,13 @@ static int cancel_one(struct giving *g, const char *id) AK_REQUIRES(g->self->loc
 }
 
 /* Ends with everything given, or with what kept it from that. */
-static int give_all(struct giving *g) AK_REQUIRES(g->self->lock)
+static int give_all(struct ak_runs *self, struct giving *g) AK_REQUIRES(self->lock)
 {
     struct ak_entry *e = g->e;
     char id[AK_RUN_ID_SIZE];
     int r = 0;
 
-    while (r >= 0 && !ak_cancel_is_set(&g->self->stop)) {
+    while (r >= 0 && !ak_cancel_is_set(&self->stop)) {
         const struct ak_run *run = ak_book_next_cancel(&e->book, g->pod_uid);
         bool cancel = run != NULL;
         if (!run && !ak_streq(e->released_pod, g->pod_uid))
@@ -325,7 +323,7 @@ static int give_all(struct giving *g) AK_REQUIRES(g->self->lock)
         if (!run)
             break;
         (void)snprintf(id, sizeof(id), "%s", run->id);
-        r = cancel ? cancel_one(g, id) : give_one(g, id);
+        r = cancel ? cancel_one(self, g, id) : give_one(self, g, id);
     }
     return r;
 }
@@ -342,7 +340,7 @@ int ak__runs_give(struct ak_runs *self, struct ak_entry *entry, const struct ak_
                   const char *pod_uid, ak_msec *ret_again, struct ak_error **reterr)
 {
     AK_AUTO_PTR(ak_error) err = NULL;
-    struct giving g = {self, entry, agent, pod_uid, &err};
+    struct giving g = {entry, agent, pod_uid, &err};
     ak_msec again = -1;
     int r = 0;
 
@@ -353,7 +351,7 @@ int ak__runs_give(struct ak_runs *self, struct ak_entry *entry, const struct ak_
         again = wait;
     } else if (wanted && !entry->giving) {
         entry->giving = true;
-        r = give_all(&g);
+        r = give_all(self, &g);
         entry->giving = false;
         if (r < 0 && is_of_pod(r))
             again = ak__runs_backoff(self, entry);

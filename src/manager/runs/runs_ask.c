@@ -240,8 +240,8 @@ static enum outcome look_at(const struct ak_run *run)
     return run->told || ak_run_is_final(run->phase) ? TAKEN : WAITING;
 }
 
-static int settle_start(struct starting *s, const struct ak_run *run, json_t **ret)
-    AK_REQUIRES(s->self->lock)
+static int settle_start(struct ak_runs *self, struct starting *s, const struct ak_run *run,
+                        json_t **ret) AK_REQUIRES(self->lock)
 {
     switch (look_at(run)) {
     case TAKEN:
@@ -264,7 +264,7 @@ static bool is_there_no_more(const struct starting *s)
            ak_object_meta(agent)->deleting;
 }
 
-static int give_up(struct starting *s) AK_REQUIRES(s->self->lock)
+static int give_up(struct ak_runs *self, struct starting *s) AK_REQUIRES(self->lock)
 {
     struct ak_run *run = ak_book_find(&s->e->book, s->id);
     char held[32];
@@ -274,7 +274,7 @@ static int give_up(struct starting *s) AK_REQUIRES(s->self->lock)
         run->cancel_wanted = true;
         if (ak_book_end(&s->e->book, run, AK_RUN_PHASE_FAILED, "RequestLost",
                         "no pod took the run while its request waited",
-                        ak_clock_wall(s->self->clock)) < 0)
+                        ak_clock_wall(self->clock)) < 0)
             return ak_error_oom(s->reterr);
     }
     return ak__runs_refuse(s->reterr, 504, "Timeout", AK_SECONDS(1),
@@ -298,7 +298,7 @@ static int await(struct starting *s, json_t **ret)
         const struct ak_run *run = ak_book_find(&s->e->book, s->id);
         bool over = look_at(run) != WAITING;
         if (over)
-            r = settle_start(s, run, ret);
+            r = settle_start(self, s, run, ret);
         else if (gone)
             r = refuse_agent(s->reterr, s->q->ns, s->q->agent);
         else if (ak_cancel_is_set(&self->stop))
@@ -306,7 +306,7 @@ static int await(struct starting *s, json_t **ret)
         else if (s->q->cancel && ak_cancel_is_set(s->q->cancel))
             r = ak_error_set(s->reterr, AK_E_CANCELLED, "who asked has gone");
         else if (ak_now() >= deadline)
-            r = give_up(s);
+            r = give_up(self, s);
         else
             ak_cond_wait_until(&self->changed, &self->lock, AK_MIN(deadline, ak_now() + SLICE));
         ak_mutex_unlock(&self->lock);

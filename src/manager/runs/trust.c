@@ -95,16 +95,16 @@ const char *ak_run_target_pod_uid(const struct ak_run_target *self)
     return self->pod_uid;
 }
 
-/* ---- the table; all with the lock held ---- */
+/* ---- the table ---- */
 
-static void unchain(struct ak_trust *self, struct ak_run_target *t)
+static void unchain(struct ak_trust *self, struct ak_run_target *t) AK_REQUIRES(self->lock)
 {
     *(t->newer ? &t->newer->older : &self->newest) = t->older;
     *(t->older ? &t->older->newer : &self->oldest) = t->newer;
     t->newer = t->older = NULL;
 }
 
-static void chain(struct ak_trust *self, struct ak_run_target *t)
+static void chain(struct ak_trust *self, struct ak_run_target *t) AK_REQUIRES(self->lock)
 {
     t->older = self->newest;
     t->newer = NULL;
@@ -113,7 +113,7 @@ static void chain(struct ak_trust *self, struct ak_run_target *t)
 }
 
 /* Takes it out; true: that was the last reference. */
-static bool unlist(struct ak_trust *self, struct ak_run_target *t)
+static bool unlist(struct ak_trust *self, struct ak_run_target *t) AK_REQUIRES(self->lock)
 {
     if (!t->listed)
         return false;
@@ -125,6 +125,7 @@ static bool unlist(struct ak_trust *self, struct ak_run_target *t)
 
 /* One reference for the table. Returns what had to go for it, without references, or NULL. */
 static struct ak_run_target *list(struct ak_trust *self, struct ak_run_target *t)
+    AK_REQUIRES(self->lock)
 {
     struct ak_run_target *gone = NULL, *old = ak_map_get(&self->targets, t->pod_uid);
 
@@ -384,6 +385,7 @@ static int make_target(struct ak_trust *self, const char *ns, const char *pod, c
 /* ---- one asks, the others wait ---- */
 
 static struct ak_trust_attempt *find_attempt(const struct ak_trust *self, const char *pod_uid)
+    AK_REQUIRES(self->lock)
 {
     struct ak_trust_attempt *a = self->attempts;
 
@@ -392,8 +394,8 @@ static struct ak_trust_attempt *find_attempt(const struct ak_trust *self, const 
     return a;
 }
 
-/* With the lock held. */
 static void finish_attempt(struct ak_trust *self, struct ak_trust_attempt *a)
+    AK_REQUIRES(self->lock)
 {
     struct ak_trust_attempt **p = &self->attempts;
 
@@ -406,9 +408,9 @@ static void finish_attempt(struct ak_trust *self, struct ak_trust_attempt *a)
         ak_cond_wait_until(&self->changed, &self->lock, AK_MSEC_NEVER);
 }
 
-/* With the lock held. 0: it went well, look again. */
+/* 0: it went well, look again. */
 static int await_attempt(struct ak_trust *self, struct ak_trust_attempt *a,
-                         struct ak_error **reterr)
+                         struct ak_error **reterr) AK_REQUIRES(self->lock)
 {
     int r;
 
@@ -421,44 +423,42 @@ static int await_attempt(struct ak_trust *self, struct ak_trust_attempt *a,
     return r;
 }
 
+/* Unlocks meanwhile. *ret_gone: what had to leave the table for it, to be buried. */
 static int attempt(struct ak_trust *self, const char *ns, const char *pod, const char *pod_uid,
-                   struct ak_run_target **ret, struct ak_error **reterr)
+                   struct ak_run_target **ret, struct ak_run_target **ret_gone,
+                   struct ak_error **reterr) AK_REQUIRES(self->lock)
 {
     struct ak_trust_attempt a = {.pod_uid = pod_uid, .next = self->attempts};
-    struct ak_run_target *made = NULL, *gone = NULL;
+    struct ak_run_target *made = NULL;
     AK_AUTO_PTR(ak_error) err = NULL;
 
     self->attempts = &a;
     ak_mutex_unlock(&self->lock);
-    a.code = make_target(self, ns, pod, pod_uid, &made, &err);
-    if (a.code < 0)
-        (void)snprintf(a.message, sizeof(a.message), "%s", ak_error_message(err));
-    ak_mutex_lock(&self->lock);
-    if (made)
-        gone = list(self, made);
-    *(made ? &self->made : &self->failed) += 1;
-    finish_attempt(self, &a);
-    ak_mutex_unlock(&self->lock);
-    if (gone)
-        bury(self, gone);
+    int r = make_target(self, ns, pod, pod_uid, &made, &err);
     ak_debug(LOG, made ? "keeper is known" : "keeper is not reached", AK_STR("namespace", ns),
              AK_STR("name", pod), AK_ERR(err));
-    if (made) {
-        *ret = made;
-        return 0;
-    }
-    if (reterr)
+    ak_mutex_lock(&self->lock);
+    a.code = r;
+    if (r < 0)
+        (void)snprintf(a.message, sizeof(a.message), "%s", ak_error_message(err));
+    else
+        *ret_gone = list(self, made);
+    finish_attempt(self, &a);
+    if (r < 0 && reterr)
         *reterr = AK_TAKE(err);
-    return a.code;
+    if (r >= 0)
+        *ret = made;
+    return r < 0 ? r : 1;
 }
 
 int ak_trust_get(struct ak_trust *self, const char *ns, const char *pod, const char *pod_uid,
                  struct ak_run_target **ret, struct ak_error **reterr)
 {
+    struct ak_run_target *gone = NULL;
     int r = 0;
 
     ak_mutex_lock(&self->lock);
-    while (r >= 0) {
+    while (r == 0) {
         struct ak_run_target *t = ak_map_get(&self->targets, pod_uid);
         struct ak_trust_attempt *a = find_attempt(self, pod_uid);
         if (t) {
@@ -466,12 +466,15 @@ int ak_trust_get(struct ak_trust *self, const char *ns, const char *pod, const c
             chain(self, t);
             t->refs++;
             *ret = t;
-            break;
+            r = 1;
+        } else if (a) {
+            r = await_attempt(self, a, reterr);
+        } else {
+            r = attempt(self, ns, pod, pod_uid, ret, &gone, reterr);
         }
-        if (!a)
-            return attempt(self, ns, pod, pod_uid, ret, reterr); /* unlocks */
-        r = await_attempt(self, a, reterr);
     }
     ak_mutex_unlock(&self->lock);
-    return r;
+    if (gone)
+        bury(self, gone);
+    return AK_MIN(r, 0);
 }

@@ -35,7 +35,6 @@ struct ak_trust {
     struct ak_run_target *newest, *oldest;
     struct ak_trust_attempt *attempts;
     struct ak_run_target *graves; /* unreferenced, and the loop did not take them */
-    uint64_t made, failed;        /* for metrics */
 };
 void ak_trust_init(struct ak_trust *self, struct ak_client *client, struct ak_loop *loop,
                    struct ak_link *link, const struct ak_cancel *stop);
