@@ -31,14 +31,14 @@ GIT_ENV = {**ENV, "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "a", "GIT_AUTHO
            "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
 
 
-def eventually(condition, what):
-    end = time.monotonic() + DEADLINE
+def eventually(condition, what, deadline=DEADLINE):
+    end = time.monotonic() + deadline
     while time.monotonic() < end:
         result = condition()
         if result:
             return result
         time.sleep(0.02)
-    raise AssertionError(f"not within {DEADLINE} s: {what}")
+    raise AssertionError(f"not within {deadline} s: {what}")
 
 
 def is_static():
