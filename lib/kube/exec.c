@@ -350,6 +350,7 @@ int ak_exec(struct ak_client *self, const struct ak_exec_options *options, int *
             struct ak_error **reterr)
 {
     AK_AUTO(ak_buf) path = {.max = MAX_PATH};
+    static const char protocols[] = "Sec-WebSocket-Protocol: " PROTOCOLS;
     AK_AUTO_TEXT char *key_line = NULL;
     char key[AK_WEBSOCKET_KEY];
     struct exec exec = {.options = options, .key = key, .input_fd = options->input_fd};
@@ -371,7 +372,7 @@ int ak_exec(struct ak_client *self, const struct ak_exec_options *options, int *
                                    "Upgrade: websocket",
                                    "Sec-WebSocket-Version: 13",
                                    key_line,
-                                   "Sec-WebSocket-Protocol: " PROTOCOLS,
+                                   protocols,
                                    NULL};
     call.path = ak_buf_text(&path);
     call.headers = headers;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HEAD (the upstream was asked; lines of its answer are collected), BODY (bytes go over), CUT (the upstream broke off; what
- * it sent is still on its way to the client, then the answer is aborted). Each end goes through finish().
+ * HEAD (the upstream was asked; lines of its answer are collected), BODY (bytes go over), CUT (the upstream broke off;
+ * what it sent is still on its way to the client, then the answer is aborted). Each end goes through finish().
  */
 #include <ak/net/http_relay.h>
 

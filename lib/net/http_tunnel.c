@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libcurl connects (proxy and TLS are its work) and then only carries bytes: CURLOPT_CONNECT_ONLY. The request is written, and
- * the head of the answer read, here.
+ * libcurl connects (proxy and TLS are its work) and then only carries bytes: CURLOPT_CONNECT_ONLY. The request is
+ * written, and the head of the answer read, here.
  */
 #include <ak/net/http_tunnel.h>
 

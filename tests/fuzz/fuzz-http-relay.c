@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request and an upstream's answer, both arbitrary, through the relay: a line of "--" parts them. Whatever they are, the
- * relay ends once, and every byte of body that it counted went to the client. */
+/* A request and an upstream's answer, both arbitrary, through the relay: a line of "--" parts them. Whatever they are,
+ * the relay ends once, and every byte of body that it counted went to the client. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

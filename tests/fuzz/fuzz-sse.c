@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Event streams. The first byte says in how large steps the rest arrives; whatever the steps are, the same events must come
- * out, and what comes out, written again, must come out once more. */
+/* Event streams. The first byte says in how large steps the rest arrives; whatever the steps are, the
+ * same events must come out, and what comes out, written again, must come out once more. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

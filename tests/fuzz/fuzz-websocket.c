@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames of a WebSocket's server. The first byte says in how large steps the rest arrives; whatever the steps are, the same
- * messages must come out. */
+/* Frames of a WebSocket's server. The first byte says in how large steps the rest arrives; whatever the steps are, the
+ * same messages must come out. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

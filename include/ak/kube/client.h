@@ -65,7 +65,8 @@ AK_PUBLIC AK_MUST_USE int ak_client_update(struct ak_client *self, const struct 
                                            const char *manager, json_t **ret,
                                            struct ak_error **reterr);
 /* Server-side apply of `object` (apiVersion and kind are filled in if missing, metadata.name and for
- * namespaced kinds metadata.namespace must be there, as for create and update); sub: "status" or NULL. force takes over fields that others own. */
+ * namespaced kinds metadata.namespace must be there, as for create and update); sub: "status" or NULL. force takes
+ * over fields that others own. */
 AK_PUBLIC AK_MUST_USE int ak_client_apply(struct ak_client *self, const struct ak_resource *r,
                                           const char *sub, json_t *object, const char *manager,
                                           bool force, json_t **ret, struct ak_error **reterr);

@@ -2,8 +2,8 @@
 /*
  * One exchange of our server, answered by another server: the request goes there, the answer comes back byte for
  * byte as it arrives, and neither side is read faster than the other takes it (at most AK_HTTP_RELAY_HIGH_WATER
- * bytes and one read of libcurl's wait here). Headers pass, but for those of one connection only (RFC 9110 section 7.6.1),
- * Host, Expect and what the options say. An upstream that ends too early is an aborted answer, never a
+ * bytes and one read of libcurl's wait here). Headers pass, but for those of one connection only (RFC 9110
+ * section 7.6.1), Host, Expect and what the options say. An upstream that ends too early is an aborted answer, never a
  * complete one; a client that goes stops the upstream. Upgrades (101) are not relayed.
  *
  *     struct ak_http_relay_options o = {.remove = (const char *[]){"authorization", NULL}, .end = on_end};
@@ -11,8 +11,8 @@
  *     if (r < 0)
  *         ... answer the exchange ...
  *
- * Request bodies are held whole (the server's max_body), and given back once they are on their way: what the exchange tells
- * of the request (path, headers, body) is gone after the start.
+ * Request bodies are held whole (the server's max_body), and given back once they are on their way: what the
+ * exchange tells of the request (path, headers, body) is gone after the start.
  */
 #ifndef AK_NET_HTTP_RELAY_H
 #define AK_NET_HTTP_RELAY_H

@@ -100,7 +100,8 @@ AK_PUBLIC void ak_http_reply_text(struct ak_http_exchange *ex, int status, const
                                   const char *body, size_t len, const char *const *extra);
 /* Streaming answer: begin, chunks, end. chunk returns the bytes that wait to be sent to this client
  * (back-pressure); negative: the client has gone (-EPIPE, without on_close), or max_waiting bytes wait (-ENOBUFS),
- * or more than the promised Content-Length (-EMSGSIZE): end or abort it. abort ends the connection without the mark of a complete answer. */
+ * or more than the promised Content-Length (-EMSGSIZE): end or abort it. abort ends the connection
+ * without the mark of a complete answer. */
 AK_PUBLIC void ak_http_reply_begin(struct ak_http_exchange *ex, int status,
                                    const char *content_type);
 /* With more header lines (may be NULL). A "Content-Length: N" among them frames the answer instead of chunks;

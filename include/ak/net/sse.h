@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Server-sent events (the event stream format of the HTML standard, section 9.2), without any I/O: a writer of bytes, and
- * a parser that takes them in any pieces.
+ * Server-sent events (the event stream format of the HTML standard, section 9.2), without any I/O: a writer of
+ * bytes, and a parser that takes them in any pieces.
  */
 #ifndef AK_NET_SSE_H
 #define AK_NET_SSE_H
