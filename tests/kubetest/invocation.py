@@ -31,7 +31,7 @@ def loopback_address():
         done = subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return address
-        if "File exists" not in done.stderr:
+        if "File exists" not in done.stderr and "already assigned" not in done.stderr:
             raise NoAddress(done.stderr.strip())
     raise NoAddress("all addresses are taken")
 
