@@ -26,11 +26,18 @@ bool ak_guard_is_local_host(const char *host)
     return false;
 }
 
-const char *ak_guard_refusal(const char *host, const char *origin)
+static bool is_local_origin(const char *origin)
+{
+    if (ak_has_prefix(origin, "http://"))
+        return ak_guard_is_local_host(origin + 7);
+    return ak_has_prefix(origin, "https://") && ak_guard_is_local_host(origin + 8);
+}
+
+const char *ak_guard_refusal(const char *host, const char *origin, bool local_pages)
 {
     if (!ak_guard_is_local_host(host))
         return "the Host header must be localhost, 127.0.0.1 or [::1]";
-    if (origin)
+    if (origin && !(local_pages && is_local_origin(origin)))
         return "requests of web pages are not taken";
     return NULL;
 }

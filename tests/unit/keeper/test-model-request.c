@@ -158,10 +158,19 @@ static void only_local_names_are_a_host(void **state)
     (void)state;
     for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++)
         assert_int_equal(ak_guard_is_local_host(cases[i].host), cases[i].local);
-    assert_null(ak_guard_refusal("localhost", NULL));
-    assert_non_null(ak_guard_refusal("localhost", "https://evil.example"));
-    assert_non_null(ak_guard_refusal("localhost", "null"));
-    assert_non_null(ak_guard_refusal("evil.example", NULL));
+    for (int local_pages = 0; local_pages < 2; local_pages++) {
+        assert_null(ak_guard_refusal("localhost", NULL, local_pages));
+        assert_non_null(ak_guard_refusal("localhost", "https://evil.example", local_pages));
+        assert_non_null(
+            ak_guard_refusal("localhost", "http://localhost.evil.example", local_pages));
+        assert_non_null(ak_guard_refusal("localhost", "localhost", local_pages));
+        assert_non_null(ak_guard_refusal("localhost", "null", local_pages));
+        assert_non_null(ak_guard_refusal("evil.example", NULL, local_pages));
+        assert_non_null(ak_guard_refusal("evil.example", "http://localhost", local_pages));
+    }
+    assert_null(ak_guard_refusal("localhost", "http://localhost:3000", true));
+    assert_null(ak_guard_refusal("localhost", "https://127.0.0.1", true));
+    assert_non_null(ak_guard_refusal("localhost", "http://localhost:3000", false));
 }
 
 static void an_error_has_the_shape_of_the_provider(void **state)
