@@ -194,6 +194,25 @@ def test_an_evicted_pod_is_replaced_after_a_pause_that_grows(agents, manager):
     assert [e for e in agents.events("evicted") if "Evicted" in e["reason"] + e["message"]]
 
 
+def test_what_is_over_leaves_the_status(agents, manager):
+    """Parts of a status that come and go as a whole: a schedule, the count of failures."""
+    process = manager()
+    agents.apply(agent("passing", schedule={"cron": "0 4 * * *"}))
+    first = agents.wait_pod("passing")
+    wait_for(lambda: agents.get("passing")["status"]["resolved"]["schedule"], "the schedule to be shown")
+    agents.fails("passing")
+    wait_for(lambda: agents.get("passing")["status"]["backoff"]["failures"] == 1, "the failure to be counted")
+    agents.wait_pod("passing", other_than=first["metadata"]["uid"], timeout=90)
+    agents.patch("passing", schedule=None)
+
+    def gone():
+        status = agents.get("passing")["status"]
+        return "backoff" not in status and "schedule" not in status["resolved"] and "nextRunTime" not in status
+    wait_for(gone, "both to be gone")
+    assert agents.get("passing")["status"]["lastTermination"]["reason"] == "Evicted"
+    assert process.metric("controller_runtime_reconcile_errors_total", controller="agent") == 0
+
+
 def test_a_missing_config_map_is_named_and_its_change_replaces_the_pod(agents, manager, control_plane):
     manager()
     agents.apply(agent("goal", goal={"configMapKeyRef": {"name": "goals", "key": "text"}}))

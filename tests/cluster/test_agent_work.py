@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What runs mean for the pod of an Agent, and when the schedule starts one, on a real control plane without a kubelet.
 
-Nobody answers in these pods: a run that is dispatched stays where it is. Runs that really run are in test_runs.py.
+In most of these pods nobody answers: a run that is dispatched stays where it is. Runs that really run are in test_runs.py, and in
+the pods here that are processes of this machine (HostPod).
 """
 import datetime
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 from kubetest import wait_for
 from kubetest.agents import Agents, agent, condition, phase
+from kubetest.pods import HostPod
 
 
 @pytest.fixture
@@ -102,6 +104,51 @@ def test_a_suspended_agent_is_not_woken_by_a_change_but_by_the_end_of_suspension
 
 
 EVERY = 20  # seconds; a new leader comes within one of them, nearly always
+
+
+def beats(agents, name, wanted):
+    found = [r for r in records(agents, name) if r["phase"] == "Succeeded"]
+    assert len(found) >= wanted, records(agents, name)
+    return found
+
+
+def test_an_idle_agent_sleeps_keeps_its_work_and_wakes_for_the_next_run(agents, manager, tmp_path):
+    """With the real keeper and agentlet: they say that nobody is there."""
+    process = manager()
+    agents.apply(agent("nap", runtime="Custom", image="registry.example/custom:1", mode="system", suspendAfter="3s",
+                       workspace={"persistent": True}, schedule={"cron": "@every 25s"},
+                       playbook={"steps": [{"name": "beat", "run": "echo beat >> beats"}]}))
+    uids = []
+    for turn in (0, 1, 2):  # it starts awake, and then each time for a run
+        with HostPod(agents, "nap", workspace=str(tmp_path)) as pod:
+            uids.append(pod.uid)
+            wait_for(lambda: turn == 0 or beats(agents, "nap", turn), f"run {turn}", timeout=60)
+            wait_for(lambda: agents.pod("nap") is None, "the pod to be stopped", timeout=60)
+        agents.wait_phase("nap", "Suspended", "Starting")
+    assert len(set(uids)) == 3
+    assert (tmp_path / "beats").read_text().split() == ["beat"] * len(beats(agents, "nap", 2))
+    assert {r["phase"] for r in records(agents, "nap")} <= {"Succeeded", "Pending"}
+    assert [e for e in agents.events("nap") if e["reason"] == "Suspended" and e["type"] == "Normal"]
+    assert process.metric("workqueue_retries_total", name="agent") == 0
+
+
+def test_a_pod_is_replaced_as_soon_as_its_run_has_ended(agents, manager, tmp_path):
+    manager()
+    (tmp_path / "hold").write_text("")
+    agents.apply(agent("busy", runtime="Custom", image="registry.example/custom:1", mode="system", workspace={"persistent": True},
+                       schedule={"cron": "@every 5s", "concurrencyPolicy": "Forbid"}, run={"maxRetained": 1000},
+                       playbook={"steps": [{"name": "wait", "run": "echo begun >> begun; while [ -e hold ]; do sleep 0.05; done"}]}))
+    with HostPod(agents, "busy", workspace=str(tmp_path)) as pod:
+        wait_for(lambda: (tmp_path / "begun").exists(), "a run to begin", timeout=60)
+        agents.patch("busy", env=[{"name": "COLOUR", "value": "green"}], schedule=None)
+        running = next(r["id"] for r in records(agents, "busy") if r["phase"] in ("Queued", "Running"))
+        wait_for(lambda: running in str(condition(agents.get("busy"), "Ready")), f"the condition to name {running}", timeout=30)
+        assert agents.pod("busy")["metadata"]["uid"] == pod.uid
+        (tmp_path / "hold").unlink()
+        assert agents.wait_pod("busy", other_than=pod.uid)
+    done = {r["id"]: r["phase"] for r in records(agents, "busy")}
+    assert done[running] == "Succeeded" and "Interrupted" not in done.values(), done
+    assert (tmp_path / "begun").read_text().split() == ["begun"] * sum(phase == "Succeeded" for phase in done.values())
 
 
 def moment(text):
