@@ -12,8 +12,8 @@
 
 /* "localhost", "127.0.0.1" or "[::1]", with any port or none. NULL is not. */
 bool ak_guard_is_local_host(const char *host);
-/* What is wrong with these two headers (either may be NULL: not sent), as a text for people; NULL: nothing. MCP wants pages
- * of this machine to be let in; the model is not for pages at all. */
+/* What is wrong with these two headers (either may be NULL: not sent), as a text for people; NULL: nothing.
+ * MCP wants pages of this machine to be let in; the model is not for pages at all. */
 const char *ak_guard_refusal(const char *host, const char *origin, bool local_pages);
 
 #endif

@@ -69,15 +69,16 @@ static void on_loopback(struct ak_http_exchange *ex, void *user)
     static const char text[] = "there are /model/ and /mcp here\n";
     struct ak_keeper *self = user;
     const char *path = ak_http_path(ex);
+    bool mcp = ak_streq(path, "/mcp") || ak_streq(path, "/mcp/");
     const char *refusal =
-        ak_guard_refusal(ak_http_header(ex, "Host"), ak_http_header(ex, "Origin"));
+        ak_guard_refusal(ak_http_header(ex, "Host"), ak_http_header(ex, "Origin"), mcp);
 
     settle_later(self);
     if (refusal)
         ak_model_refuse(self->model, ex, 403, refusal);
     else if (is_model(path))
         ak_model_handle(self->model, ex);
-    else if (ak_streq(path, "/mcp") || ak_streq(path, "/mcp/"))
+    else if (mcp)
         ak_mcp_endpoint_handle(self->mcp, ex);
     else
         ak_http_reply_text(ex, 404, "text/plain; charset=utf-8", text, sizeof(text) - 1, NULL);
