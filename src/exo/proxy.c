@@ -31,9 +31,9 @@ static int explain_token(const struct ak_exo *self, int code, struct ak_error **
 {
     const char *system = self->options->operator_namespace;
 
-    if (code == AK_E_NOT_FOUND)
+    if (code == AK_E_NOT_FOUND) /* nothing that the user named */
         return ak_error_set(
-            reterr, code,
+            reterr, AK_E_SERVER,
             "there is no ServiceAccount " AK_EXO_ACCOUNT
             " in namespace \"%s\" (is the operator of this version installed there? "
             "exo doctor says more)",

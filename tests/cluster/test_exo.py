@@ -48,9 +48,13 @@ class Exo:
 
     def on_terminal(self, *arguments, environment=None, keys=None, timeout=60):
         """Runs it on a terminal of its own; returns (exit code, everything that was shown). keys: (text to wait for, what to type)."""
+        command, environment = self.command(*arguments), {**self.environment, "TERM": "xterm", **(environment or {})}
         pid, fd = pty.fork()
         if pid == 0:
-            os.execve(program("exo"), self.command(*arguments), {**self.environment, "TERM": "xterm", **(environment or {})})
+            try:
+                os.execve(command[0], command, environment)
+            finally:
+                os._exit(127)
         shown, keys, deadline = b"", list(keys or []), time.monotonic() + timeout
         while time.monotonic() < deadline:
             if keys and keys[0][0].encode() in shown:
