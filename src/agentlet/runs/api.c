@@ -79,6 +79,13 @@ static void reply_json(struct ak_http_exchange *ex, int status, const json_t *va
     ak_http_reply_text(ex, status, "application/json", text.data, text.len, extra);
 }
 
+static json_t *make_status(int status, const char *reason, const char *message)
+{
+    return json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s, s:i}", "kind", "Status", "apiVersion", "v1",
+                     "metadata", "status", "Failure", "message", message, "reason", reason, "code",
+                     status);
+}
+
 static void reply_error(struct ak_http_exchange *ex, int code, const struct ak_error *err)
 {
     AK_AUTO_JSON *status = NULL;
@@ -86,10 +93,21 @@ static void reply_error(struct ak_http_exchange *ex, int code, const struct ak_e
 
     while (failures[i].code != code && failures[i].code != 0)
         i++;
-    status = json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s, s:i}", "kind", "Status", "apiVersion", "v1",
-                       "metadata", "status", "Failure", "message", ak_error_message(err), "reason",
-                       failures[i].reason, "code", failures[i].status);
+    status = make_status(failures[i].status, failures[i].reason, ak_error_message(err));
     reply_json(ex, failures[i].status, status, failures[i].retry);
+}
+
+/* What the server refuses before there is a request: too large, too slow, not HTTP. */
+static int write_refusal(int status, struct ak_buf *out)
+{
+    AK_AUTO_JSON *body = NULL;
+    size_t i = 0;
+
+    while (failures[i].status != status && failures[i].code != 0)
+        i++;
+    body = make_status(status, failures[i].code ? failures[i].reason : "BadRequest",
+                       "the request was refused before it was read");
+    return body ? ak_json_write(body, out, NULL) : -ENOMEM;
 }
 
 static void reply_record(struct call *call, int status)
@@ -477,6 +495,8 @@ int ak_run_api_new(const struct ak_settings *settings, const struct ak_state *st
         .max_body = AK_REQUEST_MAX + 4096,
         .max_connections = MAX_CONNECTIONS,
         .max_waiting = MAX_WAITING,
+        .error_body = write_refusal,
+        .error_type = "application/json",
     };
     int r = 0;
 

@@ -565,6 +565,11 @@ bool ak_run_take_news(struct ak_run *self)
     return news;
 }
 
+uint64_t ak_run_last_event(const struct ak_run *self)
+{
+    return self->speech.events.last;
+}
+
 uint64_t ak_run_event_offset(const struct ak_run *self, uint64_t after)
 {
     return ak_events_offset(&self->speech.events, after);

@@ -51,6 +51,7 @@ bool ak_run_tick(struct ak_run *self, ak_msec now);
 /* Has anything been added to its files since the last call? */
 bool ak_run_take_news(struct ak_run *self);
 
+uint64_t ak_run_last_event(const struct ak_run *self);
 /* Where in its file to begin to read what follows event `after`. */
 uint64_t ak_run_event_offset(const struct ak_run *self, uint64_t after);
 

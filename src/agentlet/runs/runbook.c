@@ -466,6 +466,8 @@ int ak_runbook_record(struct ak_runbook *self, struct ak_run_entry *entry, size_
         r = -ENOMEM;
     else if (!record)
         r = dir < 0 ? dir : ak_record_load(dir, entry->id, &record, &private);
+    if (r >= 0 && entry == self->current && self->run)
+        r = ak_record_set_number(record, "lastEvent", (int64_t)ak_run_last_event(self->run));
     if (r >= 0 && dir >= 0)
         r = ak_record_add_prompt(record, dir, max_prompt);
     if (dir >= 0)

@@ -250,7 +250,8 @@ class TestQueue(RunCase):
             self.assertEqual((status, refusal["code"], refusal["reason"]), (400, 400, "BadRequest"), body)
             self.assertIn(message, refusal["message"])
         self.assertEqual(self.call("PUT", "/v1/runs/bad", {"prompt": "x" * 300000})[0], 413)
-        self.assertEqual(self.call("PUT", "/v1/runs/bad", b"x" * 600000)[0], 413)
+        status, refusal = self.call("PUT", "/v1/runs/bad", b"x" * 600000)
+        self.assertEqual((status, refusal["kind"], refusal["code"]), (413, "Status", 413))
         for name in ("Upper", "a_b", "-a", "a" * 64, "..", "%2e%2e"):
             self.assertIn(self.call("PUT", f"/v1/runs/{name}", {"prompt": "x"})[0], (400, 404), name)
         self.assertEqual(os.listdir(self.runs), [])
@@ -606,6 +607,7 @@ class TestFollowing(RunCase):
             self.assertEqual([next(events)[1] for _ in range(3)], ["queued", "started", "stdout"])
             self.assertEqual([next(log), next(log)], ["[started] /bin/sh", "first"])
             self.assertEqual(len(self.events("live", "?follow=false")), 3)
+            self.assertEqual(self.get("live")["lastEvent"], 3)
             write(gate, "")
             self.assertEqual([event[2].get("text") for event in events if event[1] == "stdout"], ["second"])
             self.assertIn("second", list(log))
