@@ -146,7 +146,7 @@ def assert_contains(stored, written, where):
 def test_the_demo_is_accepted_by_plain_kubectl_apply(control_plane):
     done = control_plane.kubectl("apply", "--dry-run=client", "-f", ROOT + "/agentkube/samples/demo")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("agent.agentkube.io/") == 3
+    assert done.stdout.count("agent.agentkube.io/") == 4
 
 
 def test_an_agent_is_paused_until_somebody_says_otherwise(control_plane, namespace):
@@ -315,14 +315,16 @@ def columns(kube, namespace, *arguments):
 
 def test_kubectl_get_agents_prints_the_columns_of_the_contract(control_plane, namespace):
     create(control_plane, namespace, make("Agent", {**A, "model": {"name": "m"}}))
-    status = {"phase": "Running", "ready": "1/1", "podName": "x", "nextRunTime": "2026-12-01T03:00:00Z", "resolved": {"model": "gpt-5"}}
+    status = {"phase": "Running", "ready": "1/1", "podName": "x", "nextRunTime": "2026-12-01T03:00:00Z", "resolved": {"model": "gpt-5"},
+              "lastRunTime": "2026-01-01T03:00:00Z", "lastRunPhase": "Succeeded"}
     control_plane.api("PATCH", path_of("Agent", namespace, "x") + "/status", {"status": status}, patch="merge")
     head, rows = columns(control_plane, namespace, "agents")
     assert head.split() == ["NAME", "READY", "STATUS", "AGE"]
     assert rows[0].split()[:3] == ["x", "1/1", "Running"]
     head, rows = columns(control_plane, namespace, "ag", "-o", "wide")
-    assert head.split() == ["NAME", "READY", "STATUS", "AGE", "RUNTIME", "MODEL", "NEXT", "RUN", "POD"]
-    assert rows[0].split()[4:] == ["Codex", "gpt-5", "2026-12-01T03:00:00Z", "x"]
+    assert head.split() == ["NAME", "READY", "STATUS", "AGE", "RUNTIME", "MODEL", "LAST", "RUN", "RESULT", "NEXT", "RUN", "POD"]
+    row = rows[0].split()
+    assert row[4:6] == ["Codex", "gpt-5"] and row[7:] == ["Succeeded", "2026-12-01T03:00:00Z", "x"], row
 
 
 def test_short_names_and_the_category_find_everything(control_plane, namespace):
