@@ -43,10 +43,10 @@ static int explain_token(const struct ak_exo *self, int code, struct ak_error **
     return ak_error_set(
         reterr, code,
         "this kubeconfig has a client certificate and no token, and may not have one made. An "
-        "administrator can allow it:\n"
-        "  kubectl -n %s create role exo-token --verb=create --resource=serviceaccounts/token "
-        "--resource-name=" AK_EXO_ACCOUNT "\n"
-        "  kubectl -n %s create rolebinding exo-token --role=exo-token --user=USER",
+        "administrator can allow it:"
+        "\n  kubectl -n %s create role exo-token --verb=create --resource=serviceaccounts/token "
+        "--resource-name=" AK_EXO_ACCOUNT
+        "\n  kubectl -n %s create rolebinding exo-token --role=exo-token --user=USER",
         system, system);
 }
 

@@ -2,8 +2,8 @@
 /*
  * Requests to the manager's invocation API, through the apiserver's service proxy: nothing but the
  * kubeconfig is needed. The proxy strips Authorization, so who we are goes into a header of its own: the
- * kubeconfig's token, or, where there is none (client certificates), one that the apiserver makes for the ServiceAccount
- * agentkube-cli and that is good for ten minutes.
+ * kubeconfig's token, or, where there is none (client certificates), one that the apiserver makes for the
+ * ServiceAccount agentkube-cli and that is good for ten minutes.
  */
 #ifndef AK_EXO_PROXY_H
 #define AK_EXO_PROXY_H

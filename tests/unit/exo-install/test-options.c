@@ -111,8 +111,7 @@ static void test_a_flag_may_be_repeated_up_to_a_limit(void **state)
         ak_install_options_parse(&o, 2 + 2 * AK_FLAG_LIST_MAX, argv, NULL, &arena, NULL), 0);
     assert_int_equal(o.sets.len, AK_FLAG_LIST_MAX);
     assert_int_equal(
-        ak_install_options_parse(&o, 4 + 2 * AK_FLAG_LIST_MAX, argv, NULL, &arena, NULL),
-        -EINVAL);
+        ak_install_options_parse(&o, 4 + 2 * AK_FLAG_LIST_MAX, argv, NULL, &arena, NULL), -EINVAL);
 }
 
 static void test_kubeconfig_of_the_flag_then_of_the_environment_then_in_cluster(void **state)
