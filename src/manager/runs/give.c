@@ -166,8 +166,7 @@ static bool somebody_ends(const struct ak_book *book)
 }
 
 /* 1: there is no place for it now, but there will be. */
-static int note_full(struct ak_runs *self, struct giving *g, struct ak_run *run, const json_t *tree,
-                     ak_msec wall) AK_REQUIRES(self->lock)
+static int note_full(struct giving *g, struct ak_run *run, const json_t *tree, ak_msec wall)
 {
     struct ak_book *book = &g->e->book;
 
@@ -195,7 +194,7 @@ static int note_put(struct ak_runs *self, struct giving *g, const char *id, int 
         r = ak_book_heard(book, tree, g->pod_uid);
         return r == -ENOMEM ? r : r == AK_E_INVALID;
     case 429:
-        r = note_full(self, g, run, tree, wall);
+        r = note_full(g, run, tree, wall);
         return r == 1 && run->phase == AK_RUN_PHASE_PENDING ? 1 : AK_MIN(r, 0);
     case 400:
     case 409:

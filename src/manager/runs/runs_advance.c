@@ -74,8 +74,11 @@ int ak_runs_look(struct ak_runs *self, const struct ak_object *agent, struct ak_
 
     ak__runs_pod_uid(self, agent, pod_uid, NULL);
     ak_mutex_lock(&self->lock);
-    const struct ak_entry *e = ak_map_get(&self->entries, ak_object_meta(agent)->uid);
+    struct ak_entry *e = ak_map_get(&self->entries, ak_object_meta(agent)->uid);
     bool known = e && e->confirmed;
+    /* That it is paused is known before its pod is deleted, and says that its runs end. */
+    if (known && body->spec)
+        ak_book_rules_of(body->spec, &e->book.rules);
     r = known ? view_book(&e->book, pod_uid, arena, &view) : 0;
     ak_mutex_unlock(&self->lock);
     if (!known) {

@@ -240,8 +240,7 @@ static enum outcome look_at(const struct ak_run *run)
     return run->told || ak_run_is_final(run->phase) ? TAKEN : WAITING;
 }
 
-static int settle_start(struct ak_runs *self, struct starting *s, const struct ak_run *run,
-                        json_t **ret) AK_REQUIRES(self->lock)
+static int settle_start(struct starting *s, const struct ak_run *run, json_t **ret)
 {
     switch (look_at(run)) {
     case TAKEN:
@@ -298,7 +297,7 @@ static int await(struct starting *s, json_t **ret)
         const struct ak_run *run = ak_book_find(&s->e->book, s->id);
         bool over = look_at(run) != WAITING;
         if (over)
-            r = settle_start(self, s, run, ret);
+            r = settle_start(s, run, ret);
         else if (gone)
             r = refuse_agent(s->reterr, s->q->ns, s->q->agent);
         else if (ak_cancel_is_set(&self->stop))
