@@ -130,6 +130,8 @@ static int take_letters(const struct ak_flags *self, int argc, const char *const
 
     for (const char *p = arg + 1; *p; p++) {
         const struct ak_flag *flag = find_letter(self, *p);
+        if (!flag && p == arg + 1) /* "-name": a long one with a dash too few */
+            return ak_error_set(reterr, -EINVAL, "unknown flag \"%s\"", arg);
         if (!flag)
             return ak_error_set(reterr, -EINVAL, "unknown flag \"-%c\" in \"%s\"", *p, arg);
         const char *rest = p[1] == '=' ? p + 2 : p + 1;

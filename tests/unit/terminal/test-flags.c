@@ -93,7 +93,8 @@ static void mistakes_are_named(void **state)
     } cases[] = {
         {{"--nothing", NULL}, "unknown flag \"--nothing\""},
         {{"--nothing=1", NULL}, "unknown flag \"--nothing\""},
-        {{"-x", NULL}, "unknown flag \"-x\" in \"-x\""},
+        {{"-x", NULL}, "unknown flag \"-x\""},
+        {{"-ax", NULL}, "unknown flag \"-x\" in \"-ax\""},
         {{"--other", NULL}, "cmd has no flag --other"},
         {{"--text", NULL}, "--text: needs a value"},
         {{"--flag=maybe", NULL}, "--flag: \"maybe\" must be true or false"},
