@@ -68,8 +68,6 @@ void ak_invoke_count(struct ak_invoke_call *call, int status)
         self->stats.buckets[bucket]++;
         self->stats.seconds += seconds;
     }
-    self->stats.streams = self->n_streams;
-    self->stats.unsent = self->unsent;
     ak_mutex_unlock(&self->lock);
 }
 
@@ -81,7 +79,8 @@ static const char *action_of(size_t verb)
     return "none";
 }
 
-static void add_counts(const struct ak_invoke_stats *stats, struct ak_metrics *m)
+static void add_counts(const struct ak_invoke_stats *stats, struct ak_invoke *self,
+                       struct ak_metrics *m)
 {
     static const char *const codes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
@@ -96,10 +95,10 @@ static void add_counts(const struct ak_invoke_stats *stats, struct ak_metrics *m
                                   "code", codes[code], NULL);
     ak_metrics_family(m, "agentkube_invoke_streams", "gauge",
                       "Events and logs that are followed through this replica.");
-    ak_metrics_sample(m, "agentkube_invoke_streams", (double)stats->streams, NULL);
+    ak_metrics_sample(m, "agentkube_invoke_streams", (double)atomic_load(&self->n_streams), NULL);
     ak_metrics_family(m, "agentkube_invoke_unsent_bytes", "gauge",
                       "Bytes of answers that clients have not taken yet, streams not counted.");
-    ak_metrics_sample(m, "agentkube_invoke_unsent_bytes", (double)stats->unsent, NULL);
+    ak_metrics_sample(m, "agentkube_invoke_unsent_bytes", (double)atomic_load(&self->unsent), NULL);
 }
 
 static void add_lanes(struct ak_invoke *self, struct ak_metrics *m)
@@ -123,7 +122,7 @@ void ak_invoke_metrics(struct ak_invoke *self, struct ak_metrics *m)
     ak_mutex_lock(&self->lock);
     struct ak_invoke_stats stats = self->stats;
     ak_mutex_unlock(&self->lock);
-    add_counts(&stats, m);
+    add_counts(&stats, self, m);
     add_lanes(self, m);
     ak_metrics_family(m, name, "histogram", "Time until a call was answered, streams not counted.");
     ak_metrics_histogram(m, name, bounds, stats.buckets, AK_INVOKE_N_BUCKETS, stats.seconds, NULL);

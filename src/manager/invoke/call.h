@@ -13,6 +13,7 @@
 #include <ak/base/thread.h>
 #include <ak/net/http_relay.h>
 #include <ak/net/http_server.h>
+#include <stdatomic.h>
 
 #include "manager/invoke/access.h"
 #include "manager/invoke/answer.h"
@@ -79,7 +80,6 @@ struct ak_invoke_stats {
                     [6]; /* by verb (the last: none), and by hundreds of the status */
     uint64_t buckets[AK_INVOKE_N_BUCKETS + 1];
     double seconds;
-    size_t streams, unsent;
 };
 
 struct ak_invoke {
@@ -92,8 +92,8 @@ struct ak_invoke {
     struct ak_http_server *server;
     struct ak_timer *reaper; /* frees the dead, outside of callbacks */
     struct ak_invoke_call *calls, *dead;
-    struct ak_invoke_link *link; /* the last one; may be NULL */
-    size_t n_streams, unsent;
+    struct ak_invoke_link *link;     /* the last one; may be NULL */
+    atomic_size_t n_streams, unsent; /* written here, read for metrics */
 
     struct ak_mutex lock; /* guards what follows */
     struct ak_cond done;  /* a function on the loop's thread has returned */
