@@ -82,7 +82,7 @@ static void test_what_is_wrong_is_named(void **state)
         {{"x", "operator", "-managed", NULL}, "unknown flag \"-managed\""},
         {{"x", "operator", "x", NULL}, "unexpected argument \"x\""},
         {{"x", "operator", "-", NULL}, "unexpected argument \"-\""},
-        {{"x", "status", "-o", "xml", NULL}, "must be yaml or json"},
+        {{"x", "status", "-o", "xml", NULL}, "must be one of yaml|json"},
     };
     (void)state;
     for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
