@@ -336,10 +336,10 @@ static void judge(struct ak_run *self)
     ak_lines_end(&self->err);
     ak_reader_end(&self->reader, self->exit_code, &verdict);
     add_usage(&self->usage, &verdict.usage);
+    if (self->course.n_steps == 1) /* before the last words: those were said as they came */
+        say_result(self, &verdict);
     take_last_words(self, &verdict);
     take_result(self, &verdict);
-    if (self->course.n_steps == 1)
-        say_result(self, &verdict);
     if (self->course.step_timed_out) {
         fail_step(self, "Timeout", "the step did not end within its time");
         ak_process_signal(&self->process, SIGKILL); /* what is left of it */
