@@ -144,7 +144,7 @@ def test_a_real_cli_answers_and_never_sees_the_key(agents, exo, worker, provider
     assert calls and all(one["key"]["matches"] for one in calls), [one["key"] for one in calls]
     assert RUNTIMES[runtime][1] in json.dumps([one["body"] for one in calls])
 
-    slow = started(exo, "bot", "[[slow: 120 0.5]] speak slowly please")
+    slow = started(exo, "bot", "[[slow: 2000 0.5]] speak slowly please")
     wait_for(lambda: [one for one in provider.requests() if not one["finished"] and one["method"] == "POST"], "the slow call")
     inside = processes(agents, "bot", "agent")
     assert len(inside) > 1, inside  # agentlet and the program at least
