@@ -14,7 +14,7 @@
 
 #define LOG "runs"
 #define TIMEOUT AK_SECONDS(5)
-#define MAX_REQUEST (1u << 20)
+#define MAX_REQUEST (2u << 20) /* more than an agentlet takes: it says so itself */
 
 /* ---- one request ---- */
 
@@ -177,6 +177,15 @@ static int note_full(struct giving *g, struct ak_run *run, const json_t *tree, a
     return ak_book_end(book, run, AK_RUN_PHASE_SKIPPED, "QueueFull", words_of(tree), wall);
 }
 
+/* Who asks is told; what the schedule began has nobody but its record. */
+static int note_refused(struct ak_book *book, struct ak_run *run, int status, const char *words,
+                        ak_msec wall)
+{
+    if (run->trigger == AK_RUN_TRIGGER_SCHEDULE)
+        return ak_book_end(book, run, AK_RUN_PHASE_FAILED, "StartFailed", words, wall);
+    return ak_book_refuse(book, run, status, "StartFailed", words, wall);
+}
+
 /* 0: settled; 1: to be tried again; negative: no memory. */
 static int note_put(struct ak_runs *self, struct giving *g, const char *id, int status,
                     const json_t *tree) AK_REQUIRES(self->lock)
@@ -200,8 +209,7 @@ static int note_put(struct ak_runs *self, struct giving *g, const char *id, int 
     case 409:
     case 413:
     case 422:
-        r = ak_book_refuse(book, run, status == 422 ? 400 : status, "StartFailed", words_of(tree),
-                           wall);
+        r = note_refused(book, run, status == 422 ? 400 : status, words_of(tree), wall);
         return AK_MIN(r, 0);
     default:
         return 1;
