@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an agentlet says of a run, one line a record, heard by a book that has that run in every phase: what comes of it is a
- * status that can be written, and read back as the same. The answer of a TokenReview goes the same way. */
+/* What an agentlet says of a run, heard by a book that has that run in every phase: what comes of it is a status that
+ * can be written, and read back as the same. The answer of a TokenReview goes the same way. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A book of runs with everything around it but Kubernetes: an API server that knows one Agent and its pod, and a
- * keeper with an agentlet behind it, both scripted and both on real sockets. The journal has what they were told, in order:
- * "W:r-1=Pending" (a write of the status, with the newest run), "P:r-1" (a run given to the pod), "C:r-1" (its cancel).
+ * keeper with an agentlet behind it, both scripted and both on real sockets. The journal has what they were told, in
+ * order: "W:r-1=Pending" (a write of the status, with the newest run), "P:r-1" (a run given to the pod), "C:r-1" (its
+ * cancel).
  */
 #ifndef AK_TESTS_RUNS_STAGE_H
 #define AK_TESTS_RUNS_STAGE_H
