@@ -17,6 +17,7 @@
 
 #define MAX_HEAD (64u << 10)
 #define MAX_REFUSAL (64u << 10)
+#define SEND_PIECE (16u << 10) /* one TLS record */
 #define DEFAULT_TIMEOUT AK_SECONDS(30)
 
 struct ak_http_tunnel {
@@ -25,6 +26,10 @@ struct ak_http_tunnel {
     struct ak_buf head;  /* of the answer; its lines are NUL-terminated once it was read */
     struct ak_buf early; /* what came behind the head, not yet received by the owner */
     int fd;
+    /* What is being sent. OpenSSL takes a write that it could not finish only from the same place again
+     * (SSL_write(3), "bad write retry"), and callers' buffers grow and move meanwhile. */
+    char sending[SEND_PIECE];
+    size_t n_sending; /* 0: nothing is */
 };
 
 struct ak_http_tunnel *ak_http_tunnel_free(struct ak_http_tunnel *self)
@@ -54,11 +59,16 @@ int64_t ak_http_tunnel_send(struct ak_http_tunnel *self, const void *data, size_
     size_t n = 0;
     CURLcode rc;
 
+    if (!self->n_sending) {
+        self->n_sending = AK_MIN(len, sizeof(self->sending));
+        memcpy(self->sending, data, self->n_sending);
+    }
     ak__sigpipe_block(&sigpipe);
-    rc = curl_easy_send(ak__http_slot_easy(self->slot), data, len, &n);
+    rc = curl_easy_send(ak__http_slot_easy(self->slot), self->sending, self->n_sending, &n);
     ak__sigpipe_restore(&sigpipe);
     if (rc == CURLE_AGAIN)
         return -EAGAIN;
+    self->n_sending = 0;
     return rc == CURLE_OK ? (int64_t)n : ak__http_failed(self->client, rc, "", reterr);
 }
 

@@ -28,7 +28,8 @@ AK_PUBLIC AK_MUST_USE int ak_http_tunnel_open(struct ak_http_client *client,
 AK_PUBLIC const char *ak_http_tunnel_header(const struct ak_http_tunnel *self, const char *name);
 /* For poll(). Bytes may be there already without it being readable: receive until -EAGAIN before waiting. */
 AK_PUBLIC int ak_http_tunnel_fd(const struct ak_http_tunnel *self);
-/* Bytes that were sent, perhaps fewer than len; -EAGAIN: none can be now. AK_E_PROTOCOL: the connection broke. */
+/* Bytes that were sent, perhaps fewer than len; -EAGAIN: none can be now, and the next call has to begin with the
+ * same bytes (more may follow, and they may lie elsewhere). AK_E_PROTOCOL: the connection broke. */
 AK_PUBLIC AK_MUST_USE int64_t ak_http_tunnel_send(struct ak_http_tunnel *self, const void *data,
                                                   size_t len, struct ak_error **reterr);
 /* Bytes that were received; 0: the peer ended the connection; -EAGAIN: none are there. */
