@@ -88,8 +88,12 @@ def test_the_objects_have_the_documented_names(control_plane):
         "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment", "Service")}
     webhook = {("ValidatingWebhookConfiguration", "agentkube-manager")} | {(kind, "agentkube-manager-webhook") for kind in (
         "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")}
-    assert set(rendered(control_plane)) == documented | webhook
-    assert set(rendered(control_plane, "--set", "webhook.enabled=false")) == documented
+    runs = {(kind, "agentkube-manager-runs") for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")}
+    invoke = {(kind, "agentkube-manager-invoke") for kind in ("ClusterRole", "ClusterRoleBinding")} | {
+        (kind, "agentkube-cli") for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")}
+    assert set(rendered(control_plane)) == documented | runs | webhook | invoke
+    assert set(rendered(control_plane, "--set", "webhook.enabled=false")) == documented | runs | invoke
+    assert set(rendered(control_plane, "--set", "webhook.enabled=false,invoke.enabled=false")) == documented | runs
 
 
 def test_the_cluster_role_grants_the_documented_table_and_nothing_else(control_plane):
