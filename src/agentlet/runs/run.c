@@ -407,11 +407,14 @@ static void settle_failed(struct ak_run *self)
     const struct ak_step *step = current_step(self);
     AK_AUTO(ak_buf) text = AK_BUF_INIT(MAX_MESSAGE * 2);
     bool is_step = step && step_record(self);
+    /* Out of memory is the container's fault, and who looks for it looks for that word. */
+    bool is_of_step = is_step && !ak_streq(self->reason, "OOMKilled");
 
     if (is_step && ak_buf_addf(&text, "step \"%s\" failed at attempt %u: %s", step->name,
                                self->course.attempt, ak_buf_text(&self->message)) < 0)
         is_step = false;
-    (void)!ak_run_settle(self->place.record, AK_RUN_FAILED, is_step ? "StepFailed" : self->reason,
+    (void)!ak_run_settle(self->place.record, AK_RUN_FAILED,
+                         is_of_step ? "StepFailed" : self->reason,
                          ak_buf_text(is_step ? &text : &self->message));
 }
 
