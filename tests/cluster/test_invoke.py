@@ -638,3 +638,36 @@ def test_events_of_a_run_whose_pod_is_gone_are_gone(door, working, agents):
     wait_for(lambda: door.say("GET", f"{one}/events", token)[0] == 410, "410 for the events", 60)
     assert is_status(door.say("GET", f"{one}/logs", token)[1], 410, "Gone")
     assert door.say("GET", one, token)[1]["phase"] == "Succeeded"
+
+
+FOLLOWERS = 1000
+
+
+def test_a_thousand_followers_of_one_run(door, working, agents):
+    limit_files()
+    pod, token, runs, _ = working
+    go = os.path.join(pod.workspace, "go")
+    open(os.path.join(pod.workspace, "wait"), "w").close()
+    _, record, _ = door.say("POST", runs, token, {"prompt": "x"})
+    path = f"/api/v1{runs}/{record['id']}/events"
+    followers = []
+    for number in range(FOLLOWERS):
+        one = socket.create_connection((door.host, door.port), timeout=60)
+        one.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        followers.append(one)
+        if number % 50 == 49:
+            wait_for(lambda n=number: door.process.metric("agentkube_invoke_streams") >= n - 45, "streams to be open", 60)
+    wait_for(lambda: door.process.metric("agentkube_invoke_streams") >= FOLLOWERS - 5, "all to follow", 60)
+    with open(f"/proc/{door.process.pid}/status", encoding="ascii") as file:
+        kib = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+    open(go, "w").close()
+    whole = 0
+    for one in followers:
+        text = b""
+        while chunk := one.recv(65536):
+            text += chunk
+        one.close()
+        whole += b"event: ended" in text or b'"Status"' in text
+    assert whole == FOLLOWERS
+    assert kib < 128 * 1024, f"{kib} KiB resident with {FOLLOWERS} followers"
+    assert door.process.running()

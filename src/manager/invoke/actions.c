@@ -191,6 +191,9 @@ static int find_target(struct ak_invoke_call *call)
 
     if (r < 0)
         return r;
+    const json_t *newest = json_object_get(record, "lastEvent");
+    call->last_event = json_is_integer(newest) ? json_integer_value(newest) : -1;
+    call->follows = q->follow && !is_final(ak_json_text(record, "phase", NULL));
     r = ak_runs_target(call->invoke->options.runs, q->ns, q->name, &call->target, &call->err);
     return r < 0 && ak_invoke_status_of(call->err, r) == 503 ? no_pod(call, record) : r;
 }
@@ -211,7 +214,7 @@ static int follow_events(struct ak_invoke_call *call)
 {
     const struct ak_invoke_request *q = &call->request;
     AK_AUTO(ak_buf) path = AK_BUF_INIT(MAX_PATH);
-    int64_t after = first_event(call);
+    int64_t after = call->after = first_event(call);
     int r = find_target(call);
 
     if (r < 0)

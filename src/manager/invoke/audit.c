@@ -64,7 +64,7 @@ void ak_invoke_count(struct ak_invoke_call *call, int status)
         bucket++;
     ak_mutex_lock(&self->lock);
     self->stats.answers[route ? route->verb : AK_INVOKE_VERB_MAX][AK_MIN(status / 100, 5)]++;
-    if (!call->target) { /* how long somebody followed says nothing about us */
+    if (!call->is_stream) { /* how long somebody followed says nothing about us */
         self->stats.buckets[bucket]++;
         self->stats.seconds += seconds;
     }

@@ -57,6 +57,7 @@ void ak_invoke_reap(void *user)
 {
     struct ak_invoke *self = user;
 
+    ak_invoke_reap_fans(self);
     while (self->dead) {
         struct ak_invoke_call *call = self->dead;
         self->dead = call->then;
@@ -72,7 +73,9 @@ static void cancel(struct ak_invoke_call *call)
 
 void ak_invoke_break_off(struct ak_invoke_call *call)
 {
-    if (call->relay)
+    if (call->follower)
+        ak_invoke_follower_stop(call->follower);
+    else if (call->relay)
         ak_http_relay_stop(call->relay);
     else if (call->objects)
         ak_http_stream_stop(call->objects);

@@ -34,7 +34,9 @@ enum ak_invoke_outcome {
     AK_OUTCOME_FORWARD, /* the exchange as it is, to the leader */
 };
 
-struct ak_invoke_link; /* a connection to a leader */
+struct ak_invoke_link;     /* a connection to a leader */
+struct ak_invoke_fan;      /* a run that is followed */
+struct ak_invoke_follower; /* one who follows it */
 
 struct ak_invoke_call {
     struct ak_pool_item item;
@@ -64,6 +66,11 @@ struct ak_invoke_call {
     const char *run_id;
     const char *upstream_path;
     struct ak_run_target *target;
+    struct ak_invoke_follower *follower; /* of a run that goes on */
+    bool follows;                        /* that is what is wanted */
+    bool is_stream;                      /* events or logs */
+    bool saw_end;                        /* of its run */
+    int64_t after, last_event; /* numbers of events: seen, and newest; negative: unknown */
     struct ak_invoke_link *link;
     struct ak_http_relay *relay;    /* a stream, or a forwarded call, under way */
     struct ak_http_stream *objects; /* from the API server */
@@ -92,7 +99,9 @@ struct ak_invoke {
     struct ak_http_server *server;
     struct ak_timer *reaper; /* frees the dead, outside of callbacks */
     struct ak_invoke_call *calls, *dead;
-    struct ak_invoke_link *link;     /* the last one; may be NULL */
+    struct ak_invoke_link *link; /* the last one; may be NULL */
+    struct ak_invoke_fan *fans;
+    size_t n_fans;
     atomic_size_t n_streams, unsent; /* written here, read for metrics */
 
     struct ak_mutex lock; /* guards what follows */
@@ -133,6 +142,14 @@ bool ak_invoke_act_here(struct ak_invoke_call *call);
 
 void ak_invoke_stream(struct ak_invoke_call *call);
 void ak_invoke_pass_objects(struct ak_invoke_call *call);
+
+/* ---- follow.c ---- */
+
+/* The events of a run that goes on, after event `after`. Negative: nothing has begun, and err says why. */
+AK_MUST_USE int ak_invoke_follow(struct ak_invoke_call *call);
+void ak_invoke_follower_stop(struct ak_invoke_follower *self);
+/* Frees those that nobody follows any more. */
+void ak_invoke_reap_fans(struct ak_invoke *self);
 
 /* ---- forward.c ---- */
 

@@ -9,6 +9,7 @@
 #define EVENTS_SILENCE AK_SECONDS(60) /* the agentlet says something each 15 s */
 #define LOGS_SILENCE AK_HOURS(6)      /* a log has nothing to say while the run has not */
 #define OBJECTS_SILENCE AK_SECONDS(30)
+#define MAX_RELAYS_TO_POD 32
 #define HIGH_WATER (64u << 10)
 #define LOW_WATER (16u << 10)
 
@@ -65,6 +66,16 @@ static size_t streams_of(const struct ak_invoke *self, const char *user)
     return n;
 }
 
+/* Connections to one pod: its keeper has some for everybody. Followers share theirs (follow.c). */
+static size_t relays_to(const struct ak_invoke *self, const char *pod_uid)
+{
+    size_t n = 0;
+
+    for (const struct ak_invoke_call *call = self->calls; call; call = call->next)
+        n += call->relay && call->target && ak_streq(ak_run_target_pod_uid(call->target), pod_uid);
+    return n;
+}
+
 static int count_stream(struct ak_invoke_call *call)
 {
     struct ak_invoke *self = call->invoke;
@@ -73,6 +84,10 @@ static int count_stream(struct ak_invoke_call *call)
         streams_of(self, call->who->name) >= AK_INVOKE_MAX_STREAMS_OF_USER)
         return ak_invoke_error_later(&call->err, 429, AK_SECONDS(5),
                                      "too many streams are followed through this replica");
+    bool alone = call->request.route->verb != AK_INVOKE_FOLLOW_EVENTS || !call->follows;
+    if (alone && relays_to(self, ak_run_target_pod_uid(call->target)) >= MAX_RELAYS_TO_POD)
+        return ak_invoke_error_later(&call->err, 429, AK_SECONDS(5),
+                                     "too many read from this agent's pod");
     call->counts_as_stream = true;
     self->n_streams++;
     return 0;
@@ -92,7 +107,14 @@ void ak_invoke_stream(struct ak_invoke_call *call)
         .end = on_end,
     };
 
+    call->is_stream = true;
     call->result = count_stream(call);
+    if (call->result >= 0 && events && call->follows) {
+        call->result = ak_invoke_follow(call);
+        if (call->result < 0)
+            ak_invoke_reply(call);
+        return;
+    }
     if (call->result >= 0)
         call->result = ak_http_relay_start(call->ex, ak_run_target_client(call->target),
                                            call->invoke->options.loop, &options, call, &call->relay,

@@ -254,6 +254,12 @@ struct ak_http_client *ak_run_target_client(struct ak_run_target *self)
     return ((struct stage *)self)->pod_client;
 }
 
+const char *ak_run_target_pod_uid(const struct ak_run_target *self)
+{
+    (void)self;
+    return "pod-uid";
+}
+
 struct ak_run_target *ak_run_target_unref(struct ak_run_target *self)
 {
     (void)self;
