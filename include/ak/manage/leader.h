@@ -43,8 +43,8 @@ AK_PUBLIC void ak_leader_stop(struct ak_leader *self); /* stopped(), gives the L
 /* May we write at this instant? Thread: any; cheap: an atomic read and a clock read. */
 AK_PUBLIC bool ak_leader_is_leading(const struct ak_leader *self);
 AK_PUBLIC bool ak_leader_may_write(void *self); /* the same, for struct ak_apply */
-/* Where the holder of the Lease says that it is reached, as we saw it last (candidates look about once a second). false:
- * nobody holds it, or it does not say. Thread: any. */
+/* Where the holder of the Lease says that it is reached, as we saw it last (candidates look about once a
+ * second). false: nobody holds it, or it does not say. Thread: any. */
 AK_PUBLIC bool ak_leader_find_address(struct ak_leader *self,
                                       char ret[static AK_LEADER_ADDRESS_SIZE]);
 #endif

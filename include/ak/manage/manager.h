@@ -90,7 +90,8 @@ AK_PUBLIC struct ak_client *ak_manager_client(struct ak_manager *self);
 AK_PUBLIC struct ak_events *ak_manager_events(struct ak_manager *self);
 AK_PUBLIC const struct ak_apply *ak_manager_apply(struct ak_manager *self);
 AK_PUBLIC struct ak_queue *ak_manager_queue(struct ak_manager *self, const char *controller);
-/* Where the leader says that it is reached (options.leader.address of that process). false: there is none that says so. */
+/* Where the leader says that it is reached (options.leader.address of that process). false: there is none
+ * that says so. */
 AK_PUBLIC bool ak_manager_find_leader(struct ak_manager *self,
                                       char ret[static AK_LEADER_ADDRESS_SIZE]);
 AK_PUBLIC bool ak_manager_is_synced(struct ak_manager *self);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who shows this token: the API server says it (TokenReview), and it is believed for AK_IDENTITY_LIFE. First a token made
- * for us is looked for (audience AK_IDENTITY_AUDIENCE), then one that the API server itself would take. Tokens are known
- * here by their digest only.
+ * Who shows this token: the API server says it (TokenReview), and it is believed for AK_IDENTITY_LIFE. First
+ * a token made for us is looked for (audience AK_IDENTITY_AUDIENCE), then one that the API server itself would
+ * take. Tokens are known here by their digest only.
  */
 #ifndef AK_MANAGER_INVOKE_IDENTITY_H
 #define AK_MANAGER_INVOKE_IDENTITY_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that may block, in lanes: each lane has its own threads and its own bounded queue, so that calls which wait for
- * long (a pod that is being woken) or come from strangers (tokens that were never seen) cannot hold up the others.
+ * Threads that may block, in lanes: each lane has its own threads and its own bounded queue, so that calls
+ * which wait for long (a pod that is being woken) or come from strangers (tokens that were never seen) cannot
+ * hold up the others.
  * Threads are started when there is work for them and leave after AK_POOL_IDLE without any.
  */
 #ifndef AK_MANAGER_INVOKE_POOL_H
