@@ -136,9 +136,52 @@ static int note_header(const char *name, const char *value, void *user)
     return 0;
 }
 
+#define MAX_EVENTS 1000
+#define MAX_STREAMS 64
+
+/* Of the pod's thread. */
+static struct {
+    size_t sizes[MAX_EVENTS];
+    int n;
+    bool ended;
+    struct ak_http_exchange *streams[MAX_STREAMS];
+} run;
+
 static void forget(void *user)
 {
-    (void)user;
+    *(struct ak_http_exchange **)user = NULL;
+    atomic_fetch_sub(&stage->open_streams, 1);
+}
+
+static void say_event(struct ak_http_exchange *ex, int number)
+{
+    bool last = run.ended && number == run.n;
+    char *text = ak_malloc(run.sizes[number - 1] + 128);
+    int n = sprintf(text, "id: %d\nevent: %s\ndata: ", number, last ? "ended" : "stdout");
+
+    memset(text + n, 'x', run.sizes[number - 1]);
+    memcpy(text + n + run.sizes[number - 1], "\n\n", 2);
+    (void)ak_http_reply_chunk(ex, text, (size_t)n + run.sizes[number - 1] + 2);
+    ak_free(text);
+}
+
+static int first_of(struct ak_http_exchange *ex)
+{
+    const char *after = strstr(ak_http_query(ex), "after=");
+
+    return after ? (int)strtol(after + 6, NULL, 10) + 1 : 1;
+}
+
+static void keep_stream(struct ak_http_exchange *ex)
+{
+    size_t i = 0;
+
+    while (run.streams[i])
+        i++;
+    run.streams[i] = ex;
+    atomic_fetch_add(&stage->endless_streams, 1);
+    atomic_fetch_add(&stage->open_streams, 1);
+    ak_http_on_close(ex, forget, &run.streams[i]);
 }
 
 static void on_events(struct ak_http_exchange *ex, void *user)
@@ -154,11 +197,60 @@ static void on_events(struct ak_http_exchange *ex, void *user)
     (void)ak_http_each_header(ex, note_header, NULL);
     ak_mutex_unlock(&stage->lock);
     ak_http_reply_begin(ex, 200, "text/event-stream");
-    (void)ak_http_reply_chunk(ex, events, sizeof(events) - 1);
-    if (endless)
-        ak_http_on_close(ex, forget, NULL);
+    if (!run.n && !endless)
+        (void)ak_http_reply_chunk(ex, events, sizeof(events) - 1);
+    for (int i = first_of(ex); i <= run.n; i++)
+        say_event(ex, i);
+    if (endless && !run.ended)
+        keep_stream(ex);
     else
         ak_http_reply_end(ex);
+}
+
+struct emission {
+    int n;
+    size_t size;
+    bool last;
+};
+
+static void emit(void *user)
+{
+    const struct emission *e = user;
+
+    run.ended = e->last;
+    for (int i = 0; i < e->n; i++)
+        run.sizes[run.n++] = e->size;
+    for (size_t s = 0; s < MAX_STREAMS; s++) {
+        struct ak_http_exchange *ex = run.streams[s];
+        for (int i = 0; ex && i < e->n; i++)
+            say_event(ex, run.n - e->n + 1 + i);
+        if (ex && run.ended) {
+            ak_http_reply_end(ex);
+            forget(&run.streams[s]);
+        }
+    }
+}
+
+void stage_emit(int n, size_t size, bool last)
+{
+    struct emission e = {n, size, last};
+
+    rig_loop_call(&stage->pod.loop, emit, &e);
+}
+
+static void cut(void *user)
+{
+    (void)user;
+    for (size_t s = 0; s < MAX_STREAMS; s++)
+        if (run.streams[s]) {
+            ak_http_reply_abort(run.streams[s]);
+            forget(&run.streams[s]);
+        }
+}
+
+void stage_cut(void)
+{
+    rig_loop_call(&stage->pod.loop, cut, NULL);
 }
 
 static const struct ak_http_route pod_routes[] = {{"GET", "/v1/*", on_events}, {NULL, NULL, NULL}};
@@ -175,9 +267,13 @@ static int failure(struct ak_error **reterr)
 
 static json_t *record(const char *id, const char *by)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "phase", stage_runs.phase,
-                     "trigger", "Invocation", "requestedBy", by, "prompt", "do it", "result",
-                     "done");
+    json_t *tree =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "phase", stage_runs.phase, "trigger",
+                  "Invocation", "requestedBy", by, "prompt", "do it", "result", "done");
+
+    if (stage_runs.last_event)
+        (void)json_object_set_new(tree, "lastEvent", json_integer(stage_runs.last_event));
+    return tree;
 }
 
 int ak_runs_start_run(struct ak_runs *self, const struct ak_run_request *request,
@@ -329,6 +425,7 @@ void stage_begin(struct stage *self)
     const struct ak_http_server_options pod = {.bind_address = "127.0.0.1", .routes = pod_routes};
 
     *self = (struct stage){.grant = "*"};
+    memset(&run, 0, sizeof(run));
     stage_runs = (struct stage_runs){.phase = "Running"};
     stage = self;
     atomic_store(&self->leading, true);

@@ -26,6 +26,7 @@ struct stage {
     atomic_bool leading;
     char leader[AK_LEADER_ADDRESS_SIZE];
     atomic_int token_reviews, access_reviews;
+    atomic_int endless_streams, open_streams; /* of the pod: asked for, and open */
 
     struct ak_mutex lock; /* guards what follows */
     char grant[256];      /* "verb resource/sub ns name", what alice may; "*": everything */
@@ -37,6 +38,10 @@ extern struct stage *stage; /* the one that is set up */
 void stage_begin(struct stage *self);
 void stage_end(struct stage *self);
 void stage_grant(const char *grant);
+/* The pod's run says `n` events more, of `size` bytes each; with `last` the last one ends it. Without a call of this the
+ * pod has two events, and the second one is the end. */
+void stage_emit(int n, size_t size, bool last);
+void stage_cut(void); /* the pod breaks off its streams */
 /* Starts another replica on the same stage. */
 struct ak_invoke *stage_replica(bool (*is_leading)(void *user));
 
@@ -47,6 +52,7 @@ struct stage_runs {
     int fail_with;     /* HTTP status; 0: works */
     bool waits;        /* start_run waits until it is cancelled */
     const char *phase; /* of the record */
+    int last_event;    /* 0: not in it */
     bool no_target;
     atomic_int started, cancelled, target_failures;
 };

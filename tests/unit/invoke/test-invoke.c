@@ -379,6 +379,12 @@ static void test_starts_that_wait_do_not_hold_up_the_rest(void **state)
         (void)close(fds[i]);
 }
 
+static int begin_start(void)
+{
+    return begin_request("POST " A "/runs HTTP/1.1\r\nHost: x\r\n"
+                         "Authorization: Bearer alice-token\r\nContent-Length: 0\r\n\r\n");
+}
+
 static void test_too_many_starts_are_told_to_come_back(void **state)
 {
     int fds[140];
@@ -387,9 +393,11 @@ static void test_too_many_starts_are_told_to_come_back(void **state)
 
     assert_int_equal(stage_get("/api/v1/whoami", "alice-token", NULL, 0), 200);
     stage_runs.waits = true;
-    for (size_t i = 0; i < AK_ARRAY_LEN(fds); i++)
-        fds[i] = begin_request("POST " A "/runs HTTP/1.1\r\nHost: x\r\n"
-                               "Authorization: Bearer alice-token\r\nContent-Length: 0\r\n\r\n");
+    for (size_t i = 0; i < AK_ARRAY_LEN(fds); i++) {
+        fds[i] = begin_start();
+        while (i < 64 && atomic_load(&stage_runs.started) <= (int)i) /* each has a thread */
+            pause_a_little();
+    }
     wait_for_log("\"status\":429");
     assert_int_equal(post(A "/runs", "alice-token", NULL, said, sizeof(said)), 429);
     assert_non_null(strstr(said, "\"retryAfterSeconds\":1"));
