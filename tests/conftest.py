@@ -28,6 +28,7 @@ KEEP = bool(os.environ.get("AGENTKUBE_TEST_KEEP"))
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "manager: runs agentkube-manager as a process")
+    config.addinivalue_line("markers", "any_rights: with the least rights it would do nothing else (e2e-strict leaves it out)")
 
     def interrupted(number, frame):
         raise KeyboardInterrupt  # as Ctrl-C: fixtures are torn down, so no cluster stays behind

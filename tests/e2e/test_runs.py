@@ -13,6 +13,9 @@ from kubetest.agents import agent, condition
 from kubetest.cluster import ROOT
 from kubetest.exo import RUN_FAILED, TIMEOUT, Exo
 
+# What the manager asks of the API server is the same in these and in the others: they are not run again with the least rights.
+any_rights = pytest.mark.any_rights
+
 PROVIDER = ROOT + "/tests/kubetest/provider.py"
 KEY = "sk-canary-5f1c0de77a9b"
 SAYS = "OK from the stand-in"
@@ -166,6 +169,7 @@ def test_a_real_cli_answers_and_never_sees_the_key(agents, exo, worker, provider
     assert KEY not in said
 
 
+@any_rights
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_real_cli_uses_its_shell_in_the_workspace(agents, exo, worker, runtime):
     worker("bot", runtime)
@@ -192,6 +196,7 @@ def test_cancel_in_mid_stream_leaves_no_process(agents, exo, worker):
     wait_for(lambda: len(processes(agents, "bot", "agent")) == 1, "nothing but the agentlet to be left")
 
 
+@any_rights
 def test_a_run_over_its_time_is_ended(exo, worker):
     worker("bot", run={"timeoutSeconds": 5})
     done = exo("agent", "run", "bot", "[[hang]] never answer", "--follow", code=None)
@@ -200,6 +205,7 @@ def test_a_run_over_its_time_is_ended(exo, worker):
     assert done.returncode in (RUN_FAILED, TIMEOUT)
 
 
+@any_rights
 @pytest.mark.parametrize("prompt, words", [("[[fail: 429]] go", "429|rate"), ("[[malformed]] go", "."), ("[[fail: 401]] go", "401|auth")])
 def test_trouble_of_the_provider_ends_the_run_with_its_words(exo, worker, prompt, words):
     worker("bot", run={"timeoutSeconds": 120})
@@ -209,6 +215,7 @@ def test_trouble_of_the_provider_ends_the_run_with_its_words(exo, worker, prompt
     assert re.search(words, done.stdout + done.stderr + json.dumps(record), re.IGNORECASE)
 
 
+@any_rights
 def test_a_provider_that_is_down_ends_the_run_and_says_so(exo, worker):
     worker("bot", base="http://10.250.0.1:9", run={"timeoutSeconds": 120})
     exo("agent", "run", "bot", "hello there", "--follow", code=RUN_FAILED, timeout=200)
@@ -216,6 +223,7 @@ def test_a_provider_that_is_down_ends_the_run_and_says_so(exo, worker):
     assert record["phase"] in ("Failed", "TimedOut") and record.get("message"), record
 
 
+@any_rights
 def test_fifty_megabytes_of_output_pass(agents, exo, worker):
     worker("bot", mode="system", playbook={"steps": [{"name": "loud", "run": "head -c 50000000 /dev/zero | tr '\\0' x; echo; seq 1 100000"}]})
     with open(os.path.join(exo.environment["HOME"], "out"), "wb") as out:
@@ -229,6 +237,7 @@ def test_fifty_megabytes_of_output_pass(agents, exo, worker):
     assert resident and max(resident) < 24 * 1024, f"the agentlet took {max(resident)} KiB"
 
 
+@any_rights
 def test_a_playbook_runs_its_steps_in_order_and_stops_at_the_first_failure(exo, worker):
     worker("bot", mode="system", playbook={"steps": [
         {"name": "one", "run": "echo first"}, {"name": "two", "prompt": "say something nice"},
@@ -260,6 +269,7 @@ def test_an_idle_agent_is_suspended_keeps_its_work_and_wakes_for_a_run(agents, e
     assert [one["phase"] for one in exo.runs("sleeper")] == ["Succeeded", "Succeeded"]
 
 
+@any_rights
 def test_a_killed_keeper_loses_no_run(agents, exo, worker):
     worker("bot", mode="system", playbook={"steps": [{"name": "long", "run": "for i in $(seq 1 30); do echo tick $i; sleep 1; done"}]})
     follower = exo.start("agent", "run", "bot", "--follow")
@@ -290,6 +300,7 @@ def test_a_run_goes_on_through_a_failover_of_the_manager(agents, exo, worker):
         kube.must("-n", "agentkube-system", "scale", "deployment/agentkube-manager", "--replicas=1")
 
 
+@any_rights
 def test_a_run_whose_container_dies_is_reported_and_not_repeated(agents, exo, worker):
     worker("bot", mode="system", workspace={"persistent": True, "size": "64Mi"},
            playbook={"steps": [{"name": "long", "run": "echo once >> /workspace/count; sleep 600"}]})
@@ -305,6 +316,7 @@ def test_a_run_whose_container_dies_is_reported_and_not_repeated(agents, exo, wo
     assert agents.kube.must("-n", agents.namespace, "exec", "bot", "-c", "agent", "--", "cat", "/workspace/count") == "once\n"
 
 
+@any_rights
 def test_a_run_that_eats_all_memory_is_explained(agents, exo, worker):
     worker("bot", mode="system", resources={"limits": {"memory": "96Mi"}, "requests": {"memory": "96Mi"}},
            playbook={"steps": [{"name": "eat", "run": "x=$(head -c 300M /dev/zero | tr '\\0' a)"}]})
