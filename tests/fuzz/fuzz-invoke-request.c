@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A call of the invocation API: the first line is method, path and query, the second the Authorization header, the third the
- * Idempotency-Key; the rest is the body. What is accepted stays within its limits. */
+/* A call of the invocation API: the first line is method, path and query, the second the Authorization header, the
+ * third the Idempotency-Key; the rest is the body. What is accepted stays within its limits. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,12 +2,13 @@
 /*
  * Many who follow one run: one stream from the pod, whatever their number.
  *
- * A fan is a run that is followed. It reads the events as they come and keeps the newest (RING_MAX bytes). A follower who has
- * seen all but those is served from there. Who is further behind (he came late, or reads slowly) catches up with a
- * stream of his own, which is read no faster than he takes it; CATCH_UP of them at a time. So nobody waits for the slowest,
- * and what is held for one follower is HIGH_WATER bytes and an event.
+ * A fan is a run that is followed. It reads the events as they come and keeps the newest (RING_MAX bytes). A
+ * follower who has seen all but those is served from there. Who is further behind (he came late, or reads slowly)
+ * catches up with a stream of his own, which is read no faster than he takes it; CATCH_UP of them at a time. So nobody
+ * waits for the slowest, and what is held for one follower is HIGH_WATER bytes and an event.
  *
- * A stream from the pod that breaks off breaks off its followers: they come again with Last-Event-ID. On the loop's thread.
+ * A stream from the pod that breaks off breaks off its followers: they come again with Last-Event-ID.
+ * On the loop's thread.
  */
 #include <ak/base/alloc.h>
 #include <ak/base/text.h>

@@ -157,7 +157,7 @@ static void say_event(struct ak_http_exchange *ex, int number)
 {
     bool last = run.ended && number == run.n;
     char *text = ak_malloc(run.sizes[number - 1] + 128);
-    int n = sprintf(text, "id: %d\nevent: %s\ndata: ", number, last ? "ended" : "stdout");
+    int n = snprintf(text, 128, "id: %d\nevent: %s\ndata: ", number, last ? "ended" : "stdout");
 
     memset(text + n, 'x', run.sizes[number - 1]);
     memcpy(text + n + run.sizes[number - 1], "\n\n", 2);

@@ -38,8 +38,8 @@ extern struct stage *stage; /* the one that is set up */
 void stage_begin(struct stage *self);
 void stage_end(struct stage *self);
 void stage_grant(const char *grant);
-/* The pod's run says `n` events more, of `size` bytes each; with `last` the last one ends it. Without a call of this the
- * pod has two events, and the second one is the end. */
+/* The pod's run says `n` events more, of `size` bytes each; with `last` the last one ends it. Without a call of this
+ * the pod has two events, and the second one is the end. */
 void stage_emit(int n, size_t size, bool last);
 void stage_cut(void); /* the pod breaks off its streams */
 /* Starts another replica on the same stage. */

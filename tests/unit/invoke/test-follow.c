@@ -57,8 +57,8 @@ static int follow(const char *query)
     return fd;
 }
 
-/* Reads until an event of this number is there, or the end; fails if one is missing or comes twice. Returns the number of
- * the last one. `seen`: the one before the first. */
+/* Reads until an event of this number is there, or the end; fails if one is missing or comes twice.
+ * `seen`: the one before the first. */
 struct reader {
     int fd, seen;
     char text[200000];
