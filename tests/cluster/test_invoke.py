@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 import uuid
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -24,6 +25,7 @@ from kubetest.manager import free_port
 from kubetest.pods import HostPod
 
 GROUP = "rbac.authorization.k8s.io"
+SANITIZED = any(name in os.environ.get("AGENTKUBE_BIN", "") for name in ("asan", "tsan"))
 ALL = [("list", "agents"), ("get", "agents"), ("update", "agents"), ("create", "agents/invoke"), ("get", "agents/log")]
 
 
@@ -414,6 +416,12 @@ def test_each_call_is_one_line_and_no_secret_is_in_it(door, people, agents):
 
 # ---- callers who mean no good
 
+def resident_kib(process):
+    """0 with a sanitizer, whose memory says nothing."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        return 0 if SANITIZED else int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+
+
 def limit_files():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
@@ -432,9 +440,8 @@ def test_a_good_client_is_answered_beside_slow_ones(door, people):
         if number % 100 == 99:
             began = time.monotonic()
             assert door.say("GET", "/whoami", token)[0] == 200
-            assert time.monotonic() - began < 5
-    with open(f"/proc/{door.process.pid}/status", encoding="ascii") as file:
-        kib = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+            assert time.monotonic() - began < (30 if SANITIZED else 5)
+    kib = resident_kib(door.process)
     for one in slow:
         one.close()
     assert kib < 96 * 1024, f"{kib} KiB resident"
@@ -451,8 +458,7 @@ def test_bodies_that_are_promised_and_never_come_hold_no_memory(door, people):
         one.sendall(b"POST /api/v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n" + b"x" * 100_000)
         held.append(one)
     assert door.say("GET", "/whoami", token)[0] == 200
-    with open(f"/proc/{door.process.pid}/status", encoding="ascii") as file:
-        assert int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) < 96 * 1024
+    assert resident_kib(door.process) < 96 * 1024
     for one in held:
         one.close()
     wait_for(lambda: door.say("POST", "/x", token, {})[0] == 404, "bodies to be taken again", 30)
@@ -506,7 +512,6 @@ class Maker:
     def request(self):
         path, method, item, operation = self.random.choice(self.operations)
         query, headers = [], {}
-        quote = http.client.urllib.parse.quote if hasattr(http.client, "urllib") else __import__("urllib.parse").parse.quote
         for parameter in [self.resolve(p) for p in item.get("parameters", []) + operation.get("parameters", [])]:
             value = self.namespace if parameter["name"] == "namespace" and self.random.random() < 0.8 else self.value(parameter["schema"])
             if parameter["in"] == "path":
@@ -658,8 +663,7 @@ def test_a_thousand_followers_of_one_run(door, working, agents):
         if number % 50 == 49:
             wait_for(lambda n=number: door.process.metric("agentkube_invoke_streams") >= n - 45, "streams to be open", 60)
     wait_for(lambda: door.process.metric("agentkube_invoke_streams") >= FOLLOWERS - 5, "all to follow", 60)
-    with open(f"/proc/{door.process.pid}/status", encoding="ascii") as file:
-        kib = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+    kib = resident_kib(door.process)
     open(go, "w").close()
     whole = 0
     for one in followers:
