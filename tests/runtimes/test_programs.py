@@ -41,18 +41,10 @@ def test_nonsense_from_the_provider_never_succeeds(agent, runtime):
 
 
 @EACH
-def test_a_dead_tool_endpoint_does_not_stop_the_model(agent, runtime, sandbox):
-    ports = dict(sandbox.ports)
-    sandbox.ports["mcp"] = 9
-    try:
-        run = sandbox_run(agent, runtime)
-    finally:
-        sandbox.ports = ports
-    assert succeeded(run).verdict["result"] == "OK from the stand-in"
-
-
-def sandbox_run(agent, runtime):
-    return agent(runtime, "Say something.", first(runtime))
+def test_a_dead_tool_endpoint_does_not_stop_the_model(agent, runtime, sandbox, monkeypatch):
+    monkeypatch.setitem(sandbox.ports, "mcp", 9)
+    run = succeeded(agent(runtime, "Say something.", first(runtime)))
+    assert run.verdict["result"] == "OK from the stand-in"
 
 
 @EACH
