@@ -45,6 +45,7 @@ KEY_HEADERS = ("x-api-key", "authorization", "api-key", "x-goog-api-key")
 SHELLS = ("bash", "shell", "shell_command", "exec_command", "local_shell", "run_commands", "execute_command", "exec")
 ERRORS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
           429: "rate_limit_error", 529: "overloaded_error"}
+REMINDER = re.compile(r"\s*<system-reminder>.*?</system-reminder>", re.DOTALL)  # what claude adds to results by itself
 PLAIN = "OK from the stand-in"
 
 
@@ -93,7 +94,7 @@ def asked_messages(body):
         texts = [part["text"] for part in parts
                  if part.get("type") == "text" and not part["text"].lstrip().startswith("<system-reminder>")]
         if results:
-            asked.results += [text_of(part.get("content")) for part in results]
+            asked.results += [REMINDER.sub("", text_of(part.get("content"))) for part in results]
         elif texts:
             asked.said("\n".join(texts))
     asked.tools = [{"name": tool.get("name", ""), "schema": tool.get("input_schema")} for tool in body.get("tools") or []]
