@@ -29,6 +29,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import os
 import re
 import signal
 import ssl
@@ -544,7 +545,8 @@ class Provider:
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--listen", default="127.0.0.1:18080", help="address and port; port 0 takes a free one")
-    parser.add_argument("--key", default="", help="the only key that is taken; without it any is")
+    parser.add_argument("--key", default=os.environ.get("STAND_IN_KEY", ""),
+                        help="the only key that is taken (default: $STAND_IN_KEY); without it any is")
     parser.add_argument("--tls-cert", help="PEM; with it the stand-in speaks TLS")
     parser.add_argument("--tls-key")
     parser.add_argument("--port-file", help="where the port is written when it is open")

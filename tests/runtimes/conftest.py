@@ -3,6 +3,7 @@
 
     sandbox   session: namespaces with only loopback, with the programs, a provider and an MCP server in it
     agent     start(runtime, prompt, provider=, model=, tools=, env=, timeout=) -> Ended
+    keeper    start(provider): the real keeper between the two; then agent(..., behind="keeper")
 
 The programs come from npm, as agentkube/images/versions names them, once: they are kept in ~/.cache/agentkube. Where
 npm cannot be reached, or namespaces cannot be made, the tests are skipped and say so.
@@ -17,7 +18,7 @@ import subprocess
 
 import pytest
 
-from programs import PROGRAMS, ROOT
+from programs import PROGRAMS, REAL_KEY, ROOT
 
 IMAGES = ROOT / "agentkube/images"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "agentkube"
@@ -92,16 +93,18 @@ def sandbox(tmp_path_factory):
 @pytest.fixture
 def agent(sandbox):
     """Starts one run as the agentlet does, and waits for its end."""
-    def start(runtime, prompt, provider=None, model="stand-in", tools=True, env=None, timeout=300, fresh=True):
-        settings = {"runtime": runtime, "prompt": prompt, "modelUrl": sandbox.url("provider", "/model"),
+    def start(runtime, prompt, provider=None, model="stand-in", tools=True, env=None, timeout=300, fresh=True, behind="provider"):
+        mcp = "mcp" if behind == "provider" else behind
+        asked = "provider" if behind == "provider" else "upstream"
+        settings = {"runtime": runtime, "prompt": prompt, "modelUrl": sandbox.url(behind, "/model"),
                     "runId": "r-test", "home": "/home/agent", "workspace": "/home/workspace"}
         settings |= {"provider": provider} if provider else {}
         settings |= {"model": model} if model else {}
-        settings |= {"mcpUrl": sandbox.url("mcp", "/mcp")} if tools else {}
+        settings |= {"mcpUrl": sandbox.url(mcp, "/mcp")} if tools else {}
         made = probe("launch", text=json.dumps(settings))
         assert made.returncode == 0, made.stderr
         launch = json.loads(made.stdout)
-        sandbox.ask(verb="request", server="provider", method="DELETE", path="/requests")
+        sandbox.ask(verb="request", server=asked, method="DELETE", path="/requests")
         before = len(sandbox.ask(verb="request", server="mcp", path="/requests"))
         done = sandbox.ask(verb="execute", argv=launch["argv"], input=launch["input"], timeout=timeout, fresh=fresh,
                            files=launch["files"], env={**launch["defaults"], **(env or {}), **launch["env"]})
@@ -109,7 +112,25 @@ def agent(sandbox):
         assert read.returncode == 0, read.stderr
         events = [json.loads(line) for line in read.stdout.splitlines()]
         return Ended(**done, events=events[:-1], verdict=events[-1]["verdict"],
-                     requests=sandbox.ask(verb="request", server="provider", path="/requests"),
+                     requests=sandbox.ask(verb="request", server=asked, path="/requests"),
                      calls=sandbox.ask(verb="request", server="mcp", path="/requests")[before:])
 
     return start
+
+
+@pytest.fixture
+def keeper(sandbox, tmp_path):
+    """The keeper, and behind it a provider that takes nothing but the key which only the keeper has."""
+    program = os.environ.get("AGENTKUBE_TEST_KEEPER", ROOT / "build/tests/unit/keeper/keeper-with-tools")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=m",
+                    "-days", "1", "-keyout", "/dev/null", "-out", tmp_path / "ca.pem"], check=True, capture_output=True)
+    (tmp_path / "key").write_text(REAL_KEY + "\n")
+    (tmp_path / "token").write_text("token")
+
+    def start(provider):
+        sandbox.ports = sandbox.ask(verb="keeper", provider=provider, real_key=REAL_KEY, folder=str(tmp_path), program=str(program),
+                                    manager_ca=(tmp_path / "ca.pem").read_text())
+        return tmp_path / "keeper.log"
+
+    yield start
+    sandbox.ask(verb="stop_keeper")

@@ -4,3 +4,4 @@ import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAMS = {"ClaudeCode": "claude-code", "Codex": "codex", "OpenCode": "opencode", "Cline": "cline"}
+REAL_KEY = "sk-canary-8d1f0c52a7"  # what only the keeper is given

@@ -72,10 +72,25 @@ def prepare(programs, resolv):
     return ":".join(paths)
 
 
-def start(script, *arguments):
-    port_file = f"/mnt/{os.path.basename(script)}.port"
-    subprocess.Popen(["/usr/bin/python3", script, *arguments, "--port-file", port_file], stdin=subprocess.DEVNULL,
-                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def await_port(port):
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def start(script, *arguments, name="", processes=None, **environment):
+    port_file = f"/mnt/{name}{os.path.basename(script)}.port"
+    if os.path.exists(port_file):
+        os.unlink(port_file)
+    process = subprocess.Popen(["/usr/bin/python3", script, *arguments, "--port-file", port_file], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
+    if processes is not None:
+        processes.append(process)
     deadline = time.monotonic() + 20
     while not (os.path.exists(port_file) and open(port_file, encoding="ascii").read().strip()):
         if time.monotonic() > deadline:
@@ -118,9 +133,33 @@ class Sandbox:
     def __init__(self, settings):
         self.path = prepare(settings["programs"], settings["resolv"])
         self.outside = Outside()
-        self.key = settings["key"]
-        self.ports = {"provider": start(PROVIDER, "--listen", "127.0.0.1:0", "--key", self.key),
+        self.processes = []
+        self.ports = {"provider": start(PROVIDER, "--listen", "127.0.0.1:0", "--key", settings["key"]),
                       "mcp": start(os.path.join(HERE, "mcp_server.py"))}
+
+    def keeper(self, what):
+        """Starts the keeper with the tools of its own tests, in front of a provider that wants another key."""
+        self.ports["upstream"] = start(PROVIDER, "--listen", "127.0.0.1:0", name="upstream",
+                                       processes=self.processes, STAND_IN_KEY=what["real_key"])
+        folder = what["folder"]
+        environment = {"AGENTKUBE_AGENT_NAME": "a", "AGENTKUBE_AGENT_NAMESPACE": "n", "AGENTKUBE_POD_UID": "u",
+                       "AGENTKUBE_PROVIDER": what["provider"], "AGENTKUBE_KEY_FILE": f"{folder}/key",
+                       "AGENTKUBE_MODEL_BASE_URL": f"http://127.0.0.1:{self.ports['upstream']}/upstream",
+                       "AGENTKUBE_TOKEN_FILE": f"{folder}/token", "AGENTKUBE_LINK": f"{folder}/none.sock",
+                       "AGENTKUBE_MANAGER_CA": what["manager_ca"]}
+        process = subprocess.Popen([what["program"], "serve"], env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=open(f"{folder}/keeper.log", "w", encoding="utf-8"))
+        self.processes.append(process)
+        self.ports["keeper"] = 8085
+        await_port(8085)
+        return self.ports
+
+    def stop_keeper(self, _):
+        while self.processes:
+            process = self.processes.pop()
+            process.terminate()
+            process.wait(20)
+        return {}
 
     def request(self, what):
         """An HTTP request to one of the servers."""
@@ -167,7 +206,8 @@ class Sandbox:
 
 def main():
     sandbox = Sandbox(json.loads(sys.stdin.readline()))
-    verbs = {"request": sandbox.request, "execute": sandbox.execute}
+    verbs = {"request": sandbox.request, "execute": sandbox.execute, "keeper": sandbox.keeper,
+             "stop_keeper": sandbox.stop_keeper}
     print(json.dumps({"ports": sandbox.ports}), flush=True)
     for line in sys.stdin:
         what = json.loads(line)
