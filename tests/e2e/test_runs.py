@@ -143,6 +143,8 @@ def test_a_real_cli_answers_and_never_sees_the_key(agents, exo, worker, provider
     assert SAYS in done.stdout, done.stdout + done.stderr
     record = exo.runs("bot")[0]
     assert record["phase"] == "Succeeded" and record["exitCode"] == 0, record
+    if runtime != "Cline":  # it takes no headers: docs/runtimes.md
+        assert record["id"] in agents.kube.must("-n", agents.namespace, "logs", "bot", "-c", "keeper")
     calls = [one for one in provider.requests()[before:] if one["method"] == "POST"]
     assert calls and all(one["key"]["matches"] for one in calls), [one["key"] for one in calls]
     assert RUNTIMES[runtime][1] in json.dumps([one["body"] for one in calls])

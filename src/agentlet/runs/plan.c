@@ -197,6 +197,7 @@ static int plan_prompt(const struct ak_settings *settings, const char *run_id,
         .model = or_null(settings->model),
         .model_url = or_null(settings->model_url),
         .mcp_url = or_null(settings->mcp_url),
+        .run_id = run_id,
         .workspace = settings->workspace,
         .home = settings->home[0] ? settings->home : settings->workspace,
     };
