@@ -50,17 +50,12 @@ def show_failures(name, result, log):
     sys.stdout.flush()
 
 
-def run_suite(suite, parent):
-    """Runs one suite; whatever goes wrong in it is a failed test, never an exception."""
-    scratch = os.path.join(parent, str(next(numbers)))  # short, see main()
-    os.mkdir(scratch)
-    log = os.path.join(scratch, suite.name + ".log")
-    began = time.monotonic()
+def run_once(suite, scratch, log):
+    """What one run of a suite says."""
 
     def beat(seconds, line):
         say(f"{suite.name}: {seconds:.0f} s, {line[-120:]}")
 
-    say(f"{suite.name}: {suite.about}")
     try:
         code = process.run(suite.command(scratch), log, suite.limit_seconds, beat, suite.environment(scratch))
     finally:
@@ -76,6 +71,30 @@ def run_suite(suite, parent):
         result.fail(f"exit code {code}")
     elif result.total == 0:
         result.fail("nothing ran")
+    return result
+
+
+def run_again(suite, scratch, log, first):
+    """The failures of a suite once more, if they are of a kind that a busy machine makes."""
+    second = suite.again(scratch, first.failures)
+    if not second:
+        return first
+    with output:
+        say(f"{suite.name}: {first}; the failures are run once more, by themselves")
+        show_failures(suite.name + ", the first time", first, log)
+    return first.after_again(run_once(second, scratch, log))
+
+
+def run_suite(suite, parent):
+    """Runs one suite; whatever goes wrong in it is a failed test, never an exception."""
+    scratch = os.path.join(parent, str(next(numbers)))  # short, see main()
+    os.mkdir(scratch)
+    log = os.path.join(scratch, suite.name + ".log")
+    began = time.monotonic()
+    say(f"{suite.name}: {suite.about}")
+    result = run_once(suite, scratch, log)
+    if result.failures:
+        result = run_again(suite, scratch, log, result)
     with output:
         say(f"{suite.name}: {result} in {time.monotonic() - began:.0f} s")
         show_failures(suite.name, result, log)
@@ -134,6 +153,8 @@ def main(arguments):
     print()
     for name, result in rows:
         print(f"  {'not ok' if result.failed else 'ok':6}  {name:14} {result}")
+        for case in result.shaky:
+            print(f"          {name:14} passed only when it was run again: {case}")
     print()
     print(total, flush=True)
     return 0 if total.passed and not total.failed else 1

@@ -19,6 +19,7 @@ class Result:
     passed: int = 0
     skipped: int = 0
     failures: list = field(default_factory=list)
+    shaky: list = field(default_factory=list)  # names of what failed first and passed when it was run again by itself
 
     @property
     def failed(self):
@@ -35,6 +36,13 @@ class Result:
         self.passed += other.passed
         self.skipped += other.skipped
         self.failures += other.failures
+        self.shaky += other.shaky
+
+    def after_again(self, second):
+        """What counts when the failures of this result were run once more."""
+        again = [case.name for case in second.failures]
+        return Result(self.passed + second.passed, self.skipped + second.skipped, second.failures,
+                      [case.name for case in self.failures if case.name not in again])
 
     def __str__(self):
         skipped = f", {self.skipped} skipped" if self.skipped else ""

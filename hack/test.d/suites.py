@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The suites of hack/test, in the order in which they run: cheap ones first."""
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from typing import Callable
@@ -26,6 +27,8 @@ class Suite:
     environment: Callable = lambda scratch: {}
     good_codes: tuple = (0,)
     lane: bool = False  # mostly waits, for a cluster of its own: may run beside others
+    # (scratch, failures) -> the same suite with nothing but those; None: they stay failures
+    again: Callable = lambda scratch, failures: None
 
 
 def present(suite):
@@ -58,23 +61,49 @@ def meson_sanitized(name, about):
     return meson(name, about, "Makefile", 1800, f"build-{name}/meson-logs/testlog", f"exec make {name}")
 
 
-def python_tests(name, about, needs, limit_seconds, *arguments, before=(), **environment):
+# A test on a real cluster that fails on a busy machine is run once more, alone and on a cluster of its own, and named in
+# the summary. What a sanitizer reports is a failure however rarely it happens, and many failures are no accident.
+MOST_AGAIN = 5
+NEVER_AGAIN = re.compile(r"[Ss]anitizer|crashed with signal|two managers lead|canary")
+
+
+def node_ids(failures):
+    """pytest's names of them; None if they should not, or cannot, be run again."""
+    if len(failures) > MOST_AGAIN or any(NEVER_AGAIN.search(case.text) for case in failures):
+        return None
+    found = []
+    for case in failures:
+        module, _, test = case.name.partition("::")
+        path = module.replace(".", "/") + ".py"
+        if not test or not os.path.exists(path):
+            return None
+        found.append(f"{path}::{test}")
+    return found
+
+
+def python_tests(name, about, needs, limit_seconds, *arguments, before=(), label=None, **environment):
     """pytest in Debian's Python; its helpers note the clusters that they start in the scratch folder."""
+    label = label or name
     def command(scratch):
         return [*before, "/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "-ra",
-                "--color=no", f"--basetemp={scratch}/{name}", f"--junitxml={scratch}/{name}.xml",
+                "--color=no", f"--basetemp={scratch}/{label}", f"--junitxml={scratch}/{label}.xml",
                 "-o", f"junit_suite_name={name}", "-o", "junit_logging=no", *arguments]
 
     def remembered(scratch):
         return {"AGENTKUBE_TEST_SCRATCH": scratch, "PYTHONDONTWRITEBYTECODE": "1", "AGENTKUBE_TEST_PATIENCE": PATIENCE, **environment}
 
     def read(scratch, log, code):
-        result = results.from_junit(f"{scratch}/{name}.xml")
+        result = results.from_junit(f"{scratch}/{label}.xml")
         if not os.environ.get("AGENTKUBE_TEST_KEEP"):
-            shutil.rmtree(f"{scratch}/{name}", ignore_errors=True)
+            shutil.rmtree(f"{scratch}/{label}", ignore_errors=True)
         return result
 
-    return Suite(name, about, needs, limit_seconds, command, read, remembered, lane=True)
+    def again(scratch, failures):
+        names = node_ids(failures) if label == name else None
+        return names and python_tests(name, about, needs, limit_seconds, *names, before=before, label=name + "-again",
+                                      **environment)
+
+    return Suite(name, about, needs, limit_seconds, command, read, remembered, lane=True, again=again)
 
 
 def python_sanitized(name, about, kind):

@@ -75,6 +75,36 @@ def test_the_words_of_a_failure_are_shown(tmp_path):
     assert "not ok  t: x" in output and "because of y" in output
 
 
+SHAKY = """
+    import os
+    def test_steady():
+        pass
+    def test_shaky(tmp_path):
+        mark = os.environ["MARK"]
+        if not os.path.exists(mark):
+            open(mark, "w").close()
+            raise AssertionError(WORDS)
+"""
+
+
+@pytest.mark.parametrize("words, line, code", [
+    ("the machine was busy", "2 passed, 0 failed", 0),
+    ("a sanitizer reports: data race", "1 passed, 1 failed", 1),  # that is never an accident
+])
+def test_what_failed_by_accident_is_run_again_and_named(tmp_path, words, line, code):
+    folder = tmp_path / "shaky"
+    folder.mkdir()
+    (folder / "test_shaky_case.py").write_text(textwrap.dedent(SHAKY).replace("WORDS", repr(words)))
+    result, output = run(tmp_path, f"""
+        import os
+        os.chdir({str(tmp_path)!r})
+        os.environ["MARK"] = {str(tmp_path / "mark")!r}
+        suites.SUITES = [python_tests("t", "", "/", 60, "shaky")]""")
+    assert (last_line(output), result) == (line, code), output
+    assert words in output
+    assert ("passed only when it was run again: shaky.test_shaky_case::test_shaky" in output) == (code == 0), output
+
+
 def test_after_a_build_that_failed_nothing_else_is_run(tmp_path):
     result, output = run(tmp_path, """
         suites.SUITES = [by_exit_code("build", "", "/", 60, "false"), by_tap("t", "", "/", 60, "echo", "ok 1")]""")
