@@ -197,7 +197,12 @@ def test_replicas_are_spread_unless_somebody_knows_better(control_plane):
 def test_an_install_for_one_namespace_has_roles_only_and_works(agents, deployed, bare, namespace, strict):  # noqa: F811
     chosen = [*NO_WEBHOOK, *sets(watchNamespaces="{" + namespace + "}", rbac__strict=strict)]
     objects = rendered(bare, *chosen)
-    assert not [kind for kind, _ in objects if kind.startswith("Cluster")]
+    # Who somebody is, and what he may do, is not asked in a namespace: these give no right to any object.
+    asked = {"agentkube-manager-runs", "agentkube-manager-invoke"}
+    assert {name for kind, name in objects if kind.startswith("Cluster")} == asked
+    assert {resource for name in asked for _, resource in grants(objects[("ClusterRole", name)])} == {
+        "tokenreviews", "subjectaccessreviews"}
+    assert objects[("Role", "agentkube-cli")]["metadata"]["namespace"] == namespace
     cluster_wide = {"clusterroles", "clusterrolebindings", "validatingwebhookconfigurations", "namespaces"}
     assert not cluster_wide & {resource for _, resource in grants(objects[("Role", "agentkube-manager")])}
     helm(bare, "install", "agentkube", CHART, *chosen)

@@ -461,7 +461,7 @@ def test_a_bundle_installs(clean, tmp_path):
 
 
 def test_the_list_of_images_has_the_manager_and_every_runtime_that_has_one(control_plane):
-    with open(ROOT + "/src/manager/runtimes.c", encoding="utf-8") as file:
+    with open(ROOT + "/src/runtimes/runtimes.c", encoding="utf-8") as file:
         named = set(re.findall(r'\.image = "([a-z-]+)"', file.read()))
     listed = run(control_plane, "images", "--image-registry", "m.example/x").stdout.split()
     assert {one.split("/")[-1].split(":")[0] for one in listed} == named | {"agentkube-manager"}
@@ -472,7 +472,7 @@ def test_the_list_of_images_has_the_manager_and_every_runtime_that_has_one(contr
 @pytest.mark.parametrize("arguments,said", [
     ([], "which verb"), (["nobody"], "nobody"), (["platform"], "control plane"), (["operator", "-n", "x"], "agentkube-system"),
     (["crds", "--replicas", "2"], "no flag --replicas"), (["operator", "--nobody"], "--nobody"), (["operator", "x"], "x"),
-    (["operator", "--set"], "needs a value"), (["operator", "--timeout", "soon"], "--timeout"), (["status", "-o", "xml"], "yaml or json"),
+    (["operator", "--set"], "needs a value"), (["operator", "--timeout", "soon"], "--timeout"), (["status", "-o", "xml"], "must be one of yaml|json"),
     (["operator", "--dry-run", "--offline", "/nonexistent"], "bundle.json")])
 def test_usage_mistakes(control_plane, arguments, said):
     done = run(control_plane, *arguments, code=FAILED if "/nonexistent" in arguments else USAGE)
