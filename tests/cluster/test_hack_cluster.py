@@ -349,9 +349,9 @@ def manager_reference():
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """Programs that stand for the manager (dynamic, prints nothing, ends well) and the agentlet (static)."""
+    """Programs that stand for the manager and the keeper (dynamic, print nothing, end well) and the agentlet (static)."""
     folder = tmp_path_factory.mktemp("programs")
-    for name, options in {"agentkube-manager": ["-g", "-lcrypto", "-Wl,--no-as-needed"], "agentlet": ["-static"]}.items():
+    for name, options in {"agentkube-manager": ["-g", "-lcrypto", "-Wl,--no-as-needed"], "agentlet": ["-static"], "keeper": ["-lssl"]}.items():
         subprocess.run(["gcc", "-x", "c", "-o", folder / name, "-", *options], input=b"int main(void) { return 0; }", check=True)
     (folder / "notes.txt").write_text("not a program")
     return folder
@@ -393,7 +393,7 @@ def test_the_manager_image_has_what_the_manager_needs_and_no_shell(manager_archi
     assert image.descriptor["annotations"]["io.containerd.image.name"] == manager_reference()
     assert image.config["User"] == "65532:65532"
     assert image.config["Entrypoint"] == ["/usr/local/bin/agentkube-manager"]
-    for name in ("usr/local/bin/agentkube-manager", "usr/local/bin/agentlet", "etc/ssl/certs/ca-certificates.crt",
+    for name in ("usr/local/bin/agentkube-manager", "usr/local/bin/agentlet", "usr/local/bin/keeper", "etc/ssl/certs/ca-certificates.crt",
                  "usr/share/zoneinfo/Europe/Berlin", "etc/passwd"):
         assert name in image.files, name
     assert [name for name in image.files if name.endswith("/libc.so.6")]
