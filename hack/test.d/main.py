@@ -23,7 +23,7 @@ from suites import SUITES, present
 KEEP = bool(os.environ.get("AGENTKUBE_TEST_KEEP"))
 FAILURES_SHOWN = 40
 LOG_TAIL = 150
-LANES = int(os.environ.get("AGENTKUBE_TEST_LANES") or 2)
+LANES = int(os.environ.get("AGENTKUBE_TEST_LANES") or 3)
 STARTED = time.monotonic()
 numbers = itertools.count()
 output = threading.Lock()  # what is said about one suite is not mixed with another's
