@@ -34,6 +34,8 @@ def pytest_configure(config):
         raise KeyboardInterrupt  # as Ctrl-C: fixtures are torn down, so no cluster stays behind
 
     signal.signal(signal.SIGTERM, interrupted)
+    # Who starts us in the background of a shell has us, and what we start, ignore Ctrl-C: tests of Ctrl-C would wait in vain.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

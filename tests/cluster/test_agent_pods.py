@@ -80,7 +80,7 @@ def test_the_keeper_is_another_user_and_alone_has_the_token_and_the_key(agents, 
     assert value(keeper, "AGENTKUBE_MANAGER_CA").startswith("-----BEGIN CERTIFICATE-----")
     assert value(runtime, "AGENTKUBE_MODEL_URL") == "http://127.0.0.1:8085/model"
     assert value(runtime, "AGENTKUBE_KEEPER_UID") == str(keeper["securityContext"]["runAsUser"])
-    assert agents.get("two")["status"]["resolved"]["baseURL"] == "https://api.anthropic.com"
+    wait_for(lambda: agents.get("two")["status"]["resolved"]["baseURL"] == "https://api.anthropic.com", "the provider's address in the status")
     assert not condition(agents.get("two"), "TokenExposed")
 
 
