@@ -876,7 +876,8 @@ class TestConfiguration(RunCase):
         self.env["PATH"] = f"{tools}:{self.env['PATH']}"
 
     def test_configuration_is_written_anew_before_each_run_and_never_through_a_link(self):
-        self.fake_program("codex", 'cat >/dev/null; find "$HOME" -name config.toml -type f -exec cksum {} + | cut -d" " -f1; '
+        # The file says which run it is for, and nothing else in it may differ.
+        self.fake_program("codex", 'cat >/dev/null; find "$HOME" -name config.toml -type f -exec cat {} + | sed "s/\\"$AGENTKUBE_RUN_ID\\"/RUN/"; '
                                    'for f in $(find "$HOME" -name config.toml -type f); do rm $f; ln -s $VICTIM $f; done')
         victim = f"{self.dir}/victim"
         write(victim, "precious")
@@ -885,7 +886,7 @@ class TestConfiguration(RunCase):
         for run in ("one", "two"):
             self.run_script(run, "hello")
             transcripts.append(self.call("GET", f"/v1/runs/{run}/transcript")[1])
-        self.assertNotEqual(transcripts[0], b"")
+        self.assertIn(b"RUN", transcripts[0])
         self.assertEqual(transcripts[0], transcripts[1])
         self.assertEqual(read(victim), "precious")
 
