@@ -103,7 +103,7 @@ class HostPod:
 
     def kill_agentlet(self):
         """As the kernel does it to a container: nothing in it survives its first process."""
-        for pid in self.descendants(self.agentlet.pid) + [self.agentlet.pid]:
+        for pid in [self.agentlet.pid] + self.descendants(self.agentlet.pid):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -145,8 +145,10 @@ class HostPod:
                         for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")],
             containerStatuses=[self.agents.container(c, {"running": {"startedAt": now}}, ready) for c in ("agent", "keeper")])
 
-    def end(self):
-        """The processes are gone; the pod object is the caller's."""
+    def end(self, lost=False):
+        """The processes are gone, with no time for a word if the node is lost; the pod object is the caller's."""
+        if lost:
+            self.kill_agentlet()
         for process in (self.keeper, self.agentlet):
             if process and process.poll() is None:
                 process.terminate()
@@ -159,8 +161,8 @@ class HostPod:
                     process.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def gone(self):
-        """The kubelet has stopped it: the object goes too."""
-        self.end()
+    def gone(self, lost=False):
+        """The kubelet has stopped it, or its node is lost: the object goes too."""
+        self.end(lost)
         self.agents.kube.api("DELETE", f"/api/v1/namespaces/{self.agents.namespace}/pods/{self.name}?gracePeriodSeconds=0",
                              {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": self.uid}, "gracePeriodSeconds": 0})
