@@ -102,6 +102,14 @@ static const struct ak_field ak_agent_token_fields[] = {
 static const struct ak_type ak_agent_token_type =
     AK_TYPE("agent_token", struct ak_agent_token, ak_agent_token_fields);
 
+static const struct ak_field ak_agent_tool_fields[] = {
+    AK_FIELD(struct ak_agent_tool, name, "name", AK_F_STRING, .flags = AK_FIELD_REQUIRED),
+    AK_FIELD(struct ak_agent_tool, read_only, "readOnly", AK_F_BOOL, .default_int = 0),
+    AK_FIELD(struct ak_agent_tool, operations, "operations", AK_F_STRING_LIST),
+};
+static const struct ak_type ak_agent_tool_type =
+    AK_TYPE("agent_tool", struct ak_agent_tool, ak_agent_tool_fields);
+
 static const struct ak_field ak_agent_schedule_fields[] = {
     AK_FIELD(struct ak_agent_schedule, cron, "cron", AK_F_STRING, .flags = AK_FIELD_REQUIRED),
     AK_FIELD(struct ak_agent_schedule, time_zone, "timeZone", AK_F_STRING, .default_text = "UTC"),
@@ -176,7 +184,7 @@ static const struct ak_field ak_agent_spec_fields[] = {
     AK_FIELD(struct ak_agent_spec, image, "image", AK_F_STRING),
     AK_FIELD(struct ak_agent_spec, image_pull_policy, "imagePullPolicy", AK_F_ENUM, .enum_names = ak_pull_policy_names),
     AK_FIELD(struct ak_agent_spec, image_pull_secrets, "imagePullSecrets", AK_F_LIST, .sub = &ak_object_name_type),
-    AK_FIELD(struct ak_agent_spec, tools, "tools", AK_F_LIST, .sub = &ak_object_name_type),
+    AK_FIELD(struct ak_agent_spec, tools, "tools", AK_F_LIST, .sub = &ak_agent_tool_type),
     AK_FIELD(struct ak_agent_spec, mcp_refs, "mcpRefs", AK_F_LIST, .sub = &ak_object_name_type),
     AK_FIELD(struct ak_agent_spec, gateway_ref, "gatewayRef", AK_F_STRUCT, .sub = &ak_object_name_type),
     AK_FIELD(struct ak_agent_spec, schedule, "schedule", AK_F_STRUCT, .sub = &ak_agent_schedule_type),

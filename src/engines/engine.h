@@ -104,7 +104,7 @@ enum ak_permission_field {
     AK_PERMISSION_CLUSTER_WIDE,
     AK_PERMISSION_FIELD_MAX
 };
-#define AK_FIELD(field) (1u << (field))
+#define AK_USES(field) (1u << (field))
 const char *ak_config_field_name(enum ak_config_field field);         /* "hostname" */
 const char *ak_permission_field_name(enum ak_permission_field field); /* "grants" */
 /* The fields that are set, as bits; config and permissions may be NULL. */

@@ -212,6 +212,18 @@ struct ak_agent_token {
     const struct ak_secret_key_ref *secret_ref;
 };
 
+/* A Tool, and how much of it the agent gets. */
+struct ak_agent_tool {
+    /* Name of the Tool. */
+    const char *name;
+    /* Whether the agent may only read, whatever the Tool allows. */
+    bool read_only;
+    /*
+     * Operations that the agent may use, for example query; left out, all that the Tool offers it.
+     */
+    struct ak_string_list operations;
+};
+
 /* When runs start by themselves; left out, runs start on demand only. */
 struct ak_agent_schedule {
     /*
@@ -358,7 +370,7 @@ struct ak_agent_spec {
     /* Secrets with registry credentials for the image. */
     AK_LIST_OF(struct ak_object_name) image_pull_secrets;
     /* Tools that the agent may use, in its own namespace. */
-    AK_LIST_OF(struct ak_object_name) tools;
+    AK_LIST_OF(struct ak_agent_tool) tools;
     /* MCPs that the agent may use, in its own namespace. */
     AK_LIST_OF(struct ak_object_name) mcp_refs;
     /* The LLMGateway that serves the agent's model calls, in its own namespace. */

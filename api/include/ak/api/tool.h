@@ -52,7 +52,7 @@ static inline enum ak_tool_type ak_tool_type_from_string(const char *text)
     return (enum ak_tool_type)ak_enum_from_string(ak_tool_type_names, text);
 }
 
-/* How TLS is used, in the words of PostgreSQL, for every type that speaks TLS. */
+/* The same as config.sslMode; set one of them, or both the same. */
 enum ak_ssl_mode {
     AK_SSL_MODE_UNSET, /* the field is absent */
     AK_SSL_MODE_DISABLE,
@@ -71,6 +71,27 @@ static inline const char *ak_ssl_mode_to_string(enum ak_ssl_mode value)
 static inline enum ak_ssl_mode ak_ssl_mode_from_string(const char *text)
 {
     return (enum ak_ssl_mode)ak_enum_from_string(ak_ssl_mode_names, text);
+}
+
+/*
+ * Writes: what may change something. Sessions cannot wait in their middle, so exec, connect and
+ * forward only read where this is not Never.
+ */
+enum ak_approval_mode {
+    AK_APPROVAL_MODE_UNSET, /* the field is absent */
+    AK_APPROVAL_MODE_NEVER,
+    AK_APPROVAL_MODE_WRITES,
+    AK_APPROVAL_MODE_ALWAYS,
+    AK_APPROVAL_MODE_MAX,
+};
+extern AK_PUBLIC const char *const ak_approval_mode_names[]; /* as in JSON; NULL ends it */
+static inline const char *ak_approval_mode_to_string(enum ak_approval_mode value)
+{
+    return ak_enum_to_string(ak_approval_mode_names, AK_APPROVAL_MODE_MAX, (int)value);
+}
+static inline enum ak_approval_mode ak_approval_mode_from_string(const char *text)
+{
+    return (enum ak_approval_mode)ak_enum_from_string(ak_approval_mode_names, text);
 }
 
 /* How to log in (kafka). */
@@ -114,6 +135,94 @@ static inline enum ak_tool_phase ak_tool_phase_from_string(const char *text)
 {
     return (enum ak_tool_phase)ak_enum_from_string(ak_tool_phase_names, text);
 }
+
+/* What kind of statement it is. */
+enum ak_tool_statement_class {
+    AK_TOOL_STATEMENT_CLASS_UNSET, /* the field is absent */
+    AK_TOOL_STATEMENT_CLASS_UNKNOWN,
+    AK_TOOL_STATEMENT_CLASS_READ,
+    AK_TOOL_STATEMENT_CLASS_WRITE,
+    AK_TOOL_STATEMENT_CLASS_ADMIN,
+    AK_TOOL_STATEMENT_CLASS_SESSION,
+    AK_TOOL_STATEMENT_CLASS_MAX,
+};
+extern AK_PUBLIC const char *const ak_tool_statement_class_names[]; /* as in JSON; NULL ends it */
+static inline const char *ak_tool_statement_class_to_string(enum ak_tool_statement_class value)
+{
+    return ak_enum_to_string(ak_tool_statement_class_names, AK_TOOL_STATEMENT_CLASS_MAX,
+                             (int)value);
+}
+static inline enum ak_tool_statement_class ak_tool_statement_class_from_string(const char *text)
+{
+    return (enum ak_tool_statement_class)ak_enum_from_string(ak_tool_statement_class_names, text);
+}
+
+/* How it stands. Used: it was approved and has been done, which it can be once. */
+enum ak_approval_phase {
+    AK_APPROVAL_PHASE_UNSET, /* the field is absent */
+    AK_APPROVAL_PHASE_PENDING,
+    AK_APPROVAL_PHASE_APPROVED,
+    AK_APPROVAL_PHASE_DENIED,
+    AK_APPROVAL_PHASE_EXPIRED,
+    AK_APPROVAL_PHASE_USED,
+    AK_APPROVAL_PHASE_MAX,
+};
+extern AK_PUBLIC const char *const ak_approval_phase_names[]; /* as in JSON; NULL ends it */
+static inline const char *ak_approval_phase_to_string(enum ak_approval_phase value)
+{
+    return ak_enum_to_string(ak_approval_phase_names, AK_APPROVAL_PHASE_MAX, (int)value);
+}
+static inline enum ak_approval_phase ak_approval_phase_from_string(const char *text)
+{
+    return (enum ak_approval_phase)ak_enum_from_string(ak_approval_phase_names, text);
+}
+
+/* How the server's certificate is checked, for every type that speaks TLS. */
+struct ak_tool_tls {
+    /* The same as config.sslMode; set one of them, or both the same. */
+    enum ak_ssl_mode mode;
+    /* The same as config.caRef; set one of them, or both the same. */
+    const struct ak_secret_key_ref *ca_ref;
+    /* Name that the certificate must be for; left out, the host name that is connected to. */
+    const char *server_name;
+};
+
+/*
+ * Whether a person has to agree before an operation is done. Without an answer in time it is
+ * refused.
+ */
+struct ak_tool_approval_policy {
+    /*
+     * Writes: what may change something. Sessions cannot wait in their middle, so exec, connect and
+     * forward only read where this is not Never.
+     */
+    enum ak_approval_mode mode;
+    /* How long an answer is waited for. */
+    const char *timeout;
+};
+
+/* Limits of one operation. What is beyond them is cut, and marked as cut. */
+struct ak_tool_limits {
+    /* Rows of a result. */
+    int64_t max_rows;
+    /* Bytes of a result, at most 8Mi. */
+    const char *max_bytes;
+    /* How long it may take, at most 1h. */
+    const char *timeout;
+};
+
+/*
+ * Recordings of interactive terminals, as asciicast files. What is typed is not in them, what is
+ * shown is.
+ */
+struct ak_tool_recording_policy {
+    /* Whether they are made. */
+    bool enabled;
+    /* How long they are kept. */
+    const char *retention;
+    /* How many are kept, the newest. */
+    int64_t max_recordings;
+};
 
 /* How to reach the system. Which fields count depends on the type. */
 struct ak_tool_config {
@@ -159,14 +268,24 @@ struct ak_tool_config {
     const char *auth_source;
     /* Name of the replica set (mongodb). */
     const char *replica_set;
-    /* Virtual host (rabbitmq). */
+    /* Virtual host; left out, / (rabbitmq). */
     const char *virtual_host;
+    /*
+     * Port of the management API, which the bastion uses; left out, 15671 with TLS, else 15672
+     * (rabbitmq).
+     */
+    struct ak_opt_int management_port;
     /* Brokers as host:port, in place of hostname and port (kafka). */
     struct ak_string_list brokers;
     /* How to log in (kafka). */
     enum ak_sasl_mechanism sasl_mechanism;
-    /* Headers of every request. Never put a credential here (http). */
+    /* Headers of every request. Never put a credential here (http, elasticsearch). */
     struct ak_string_map headers;
+    /*
+     * Header that carries the credential as it is, for example X-Api-Key; left out, Authorization,
+     * as Basic with username and as Bearer (elasticsearch: ApiKey) without (http, elasticsearch).
+     */
+    const char *credential_header;
     /* Image of the bastion for type custom; the same as spec.image, set one of them. */
     const char *image;
     /* Program that a session runs (custom). */
@@ -209,18 +328,28 @@ struct ak_tool_policy_rule {
 
 /*
  * What may be done through the Tool, enforced by the system itself: a user or role with exactly
- * these rights is made for it. Left out, the rights are those of the credential.
+ * these rights is made for it. Left out, people have the rights of the credential, and agents may
+ * read. Empty, everybody may read.
  */
 struct ak_tool_permissions {
-    /* Credential that may create users and roles. Only the provisioning Job gets it. */
+    /*
+     * Password of somebody who may create users and roles. Only the provisioning Job gets it. The
+     * user is adminUsername, else what is under the key `username` of the same Secret, else
+     * config.username.
+     */
     const struct ak_secret_key_ref *admin_credentials_ref;
+    /* Name that belongs to adminCredentialsRef. */
+    const char *admin_username;
     /* Nothing that writes is granted, whatever else is listed here. */
     bool read_only;
     /* Rights on objects of a database. */
     AK_LIST_OF(struct ak_tool_grant) grants;
     /* Roles that the system already has (mongodb, clickhouse, snowflake, elasticsearch). */
     struct ak_string_list roles;
-    /* Commands that may be run (ssh), or access rules such as +@read (redis). */
+    /*
+     * Commands that may be run, exactly as they are here (ssh, custom), or access rules such as
+     * +@read (redis).
+     */
     struct ak_string_list commands;
     /* Requests that may be made (http, elasticsearch). */
     AK_LIST_OF(struct ak_tool_request_rule) requests;
@@ -245,13 +374,35 @@ struct ak_tool_spec {
     struct ak_string_list tags;
     /* Whether a connection is tried, in the way of the type, before the Tool is Ready. */
     bool probe;
-    /* How long a bastion pod may be without a session before it is removed. */
+    /*
+     * How long a session may be without traffic, and a bastion pod without a session, before it
+     * ends. A statement that runs and a stream that is open are not idle.
+     */
     const char *idle_timeout;
+    /* Seconds after which a session ends whatever it does; 0 is no limit. */
+    int64_t max_session_seconds;
+    /* How many sessions and operations may be open at once. */
+    int64_t max_sessions;
+    /* How the server's certificate is checked, for every type that speaks TLS. */
+    const struct ak_tool_tls *tls;
+    /*
+     * Whether a person has to agree before an operation is done. Without an answer in time it is
+     * refused.
+     */
+    const struct ak_tool_approval_policy *approval;
+    /* Limits of one operation. What is beyond them is cut, and marked as cut. */
+    const struct ak_tool_limits *limits;
+    /*
+     * Recordings of interactive terminals, as asciicast files. What is typed is not in them, what
+     * is shown is.
+     */
+    const struct ak_tool_recording_policy *recording;
     /* How to reach the system. Which fields count depends on the type. */
     const struct ak_tool_config *config;
     /*
      * What may be done through the Tool, enforced by the system itself: a user or role with exactly
-     * these rights is made for it. Left out, the rights are those of the credential.
+     * these rights is made for it. Left out, people have the rights of the credential, and agents
+     * may read. Empty, everybody may read.
      */
     const struct ak_tool_permissions *permissions;
     /* Image to run in place of the default one. Never rewritten to a mirror. */
@@ -274,7 +425,15 @@ struct ak_tool_probe {
     ak_msec time;
     /* Whether it connected. */
     bool succeeded;
-    /* What it said. */
+    /* Whether something answered there. */
+    bool reachable;
+    /* Whether the credential was taken. */
+    bool authenticated;
+    /* Whether it may do what a session needs. */
+    bool authorised;
+    /* What the server calls itself, with its version. */
+    const char *server;
+    /* What was found, in the server's own words. */
     const char *message;
 };
 
@@ -286,6 +445,66 @@ struct ak_tool_bastion {
     int64_t sessions;
     /* When a session was last open. */
     ak_msec last_used;
+};
+
+/* The users that were made in the system for this Tool. */
+struct ak_tool_identity {
+    /* When their passwords were last replaced. */
+    ak_msec rotated_time;
+};
+
+/* What the last run of the provisioning did. */
+struct ak_tool_provisioning {
+    /* When it ended. */
+    ak_msec time;
+    /* What it changed in the system, one sentence each; empty, everything was as it should be. */
+    struct ak_string_list changed;
+};
+
+/* One operation. */
+struct ak_tool_approval {
+    /* Name of the request. */
+    const char *id;
+    /* Hash of caller, operation and arguments: what was agreed to is this and nothing else. */
+    const char *hash;
+    /* Who wants to do it. */
+    const char *requested_by;
+    /* What is to be done. */
+    const char *operation;
+    /* What kind of statement it is. */
+    enum ak_tool_statement_class class;
+    /* The beginning of the statement, without literals of passwords. */
+    const char *preview;
+    /* When it was asked for. */
+    ak_msec requested_time;
+    /* When it is refused without an answer. */
+    ak_msec expires_time;
+    /* How it stands. Used: it was approved and has been done, which it can be once. */
+    enum ak_approval_phase phase;
+    /* Who answered. */
+    const char *decided_by;
+    /* When. */
+    ak_msec decided_time;
+    /* What the answer said. */
+    const char *reason;
+};
+
+/* One recording. */
+struct ak_tool_recording {
+    /* Name of the recording. */
+    const char *id;
+    /* Session that it is of. */
+    const char *session_id;
+    /* Who sat at the terminal. */
+    const char *user;
+    /* When it began. */
+    ak_msec start_time;
+    /* How long it is. */
+    int64_t duration_seconds;
+    /* Bytes of the file, before it was compressed. */
+    int64_t bytes;
+    /* Whether its end is missing. */
+    bool truncated;
 };
 
 /* What the manager found and did. */
@@ -303,6 +522,14 @@ struct ak_tool_status {
     const char *image;
     /* Hash of the permissions that are in force in the system. */
     const char *permissions_hash;
+    /* The users that were made in the system for this Tool. */
+    const struct ak_tool_identity *identity;
+    /* What the last run of the provisioning did. */
+    const struct ak_tool_provisioning *last_provisioned;
+    /* Operations that wait for a person, or waited, newest first. */
+    AK_LIST_OF(struct ak_tool_approval) approvals;
+    /* Recordings of terminals that are kept, newest first. */
+    AK_LIST_OF(struct ak_tool_recording) recordings;
     /* The generation of the spec that this status is about. */
     int64_t observed_generation;
     /* What is true about the object right now. */

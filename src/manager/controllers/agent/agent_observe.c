@@ -117,6 +117,20 @@ static int observe_refs(const struct ak_agent_observed *o, struct ak_cache *cach
     return 0;
 }
 
+static int observe_tools(struct ak_agents *self, struct ak_arena *arena,
+                         struct ak_agent_observed *o, struct ak_error **reterr)
+{
+    const struct ak_agent_spec *spec = ak_agent_spec_of(o);
+    size_t n = spec->tools.len;
+    struct ak_object_name *names = ak_arena_alloc(arena, (n + 1) * sizeof(*names));
+
+    if (!names)
+        return ak_error_oom(reterr);
+    for (size_t i = 0; i < n; i++)
+        names[i].name = spec->tools.items[i].name;
+    return observe_refs(o, self->tools, names, n, arena, &o->tools, reterr);
+}
+
 static int observe_children(struct ak_agents *self, struct ak_arena *arena,
                             struct ak_agent_observed *o, struct ak_error **reterr)
 {
@@ -144,8 +158,7 @@ static int observe_references(struct ak_agents *self, struct ak_arena *arena,
     if (r >= 0 && repo && repo->secret_ref)
         r = observe_secret(self, o, repo->secret_ref->name, NULL, &o->repo, reterr);
     if (r >= 0)
-        r = observe_refs(o, self->tools, spec->tools.items, spec->tools.len, arena, &o->tools,
-                         reterr);
+        r = observe_tools(self, arena, o, reterr);
     if (r >= 0)
         r = observe_refs(o, self->mcps, spec->mcp_refs.items, spec->mcp_refs.len, arena, &o->mcps,
                          reterr);
