@@ -66,6 +66,13 @@ const char *const ak_tool_phase_names[] = {
     NULL,
 };
 
+const char *const ak_tool_caller_kind_names[] = {
+    "",
+    "Person",
+    "Agent",
+    NULL,
+};
+
 const char *const ak_tool_statement_class_names[] = {
     "",
     "unknown",
@@ -224,6 +231,8 @@ static const struct ak_field ak_tool_probe_fields[] = {
     AK_FIELD(struct ak_tool_probe, authorised, "authorised", AK_F_BOOL, .flags = AK_FIELD_LENIENT, .default_int = 0),
     AK_FIELD(struct ak_tool_probe, server, "server", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_probe, message, "message", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_tool_probe, failures, "failures", AK_F_INT, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_tool_probe, hash, "hash", AK_F_STRING, .flags = AK_FIELD_LENIENT),
 };
 static const struct ak_type ak_tool_probe_type =
     AK_TYPE("tool_probe", struct ak_tool_probe, ak_tool_probe_fields);
@@ -244,6 +253,11 @@ static const struct ak_type ak_tool_identity_type =
 
 static const struct ak_field ak_tool_provisioning_fields[] = {
     AK_FIELD(struct ak_tool_provisioning, time, "time", AK_F_TIME, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_tool_provisioning, succeeded, "succeeded", AK_F_BOOL, .flags = AK_FIELD_LENIENT, .default_int = 0),
+    AK_FIELD(struct ak_tool_provisioning, message, "message", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_tool_provisioning, failures, "failures", AK_F_INT, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_tool_provisioning, hash, "hash", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_tool_provisioning, unenforceable, "unenforceable", AK_F_STRING_LIST, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_provisioning, changed, "changed", AK_F_STRING_LIST, .flags = AK_FIELD_LENIENT),
 };
 static const struct ak_type ak_tool_provisioning_type =
@@ -253,8 +267,10 @@ static const struct ak_field ak_tool_approval_fields[] = {
     AK_FIELD(struct ak_tool_approval, id, "id", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_approval, hash, "hash", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_approval, requested_by, "requestedBy", AK_F_STRING, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_tool_approval, caller, "caller", AK_F_ENUM, .flags = AK_FIELD_LENIENT, .enum_names = ak_tool_caller_kind_names),
     AK_FIELD(struct ak_tool_approval, operation, "operation", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_approval, class, "class", AK_F_ENUM, .flags = AK_FIELD_LENIENT, .enum_names = ak_tool_statement_class_names),
+    AK_FIELD(struct ak_tool_approval, read_only, "readOnly", AK_F_BOOL, .flags = AK_FIELD_LENIENT, .default_int = 0),
     AK_FIELD(struct ak_tool_approval, preview, "preview", AK_F_STRING, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_approval, requested_time, "requestedTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_approval, expires_time, "expiresTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
@@ -273,6 +289,7 @@ static const struct ak_field ak_tool_recording_fields[] = {
     AK_FIELD(struct ak_tool_recording, start_time, "startTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_recording, duration_seconds, "durationSeconds", AK_F_INT, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_recording, bytes, "bytes", AK_F_INT, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_tool_recording, stored_bytes, "storedBytes", AK_F_INT, .flags = AK_FIELD_LENIENT),
     AK_FIELD(struct ak_tool_recording, truncated, "truncated", AK_F_BOOL, .flags = AK_FIELD_LENIENT, .default_int = 0),
 };
 static const struct ak_type ak_tool_recording_type =

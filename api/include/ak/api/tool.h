@@ -136,6 +136,23 @@ static inline enum ak_tool_phase ak_tool_phase_from_string(const char *text)
     return (enum ak_tool_phase)ak_enum_from_string(ak_tool_phase_names, text);
 }
 
+/* What asks. */
+enum ak_tool_caller_kind {
+    AK_TOOL_CALLER_KIND_UNSET, /* the field is absent */
+    AK_TOOL_CALLER_KIND_PERSON,
+    AK_TOOL_CALLER_KIND_AGENT,
+    AK_TOOL_CALLER_KIND_MAX,
+};
+extern AK_PUBLIC const char *const ak_tool_caller_kind_names[]; /* as in JSON; NULL ends it */
+static inline const char *ak_tool_caller_kind_to_string(enum ak_tool_caller_kind value)
+{
+    return ak_enum_to_string(ak_tool_caller_kind_names, AK_TOOL_CALLER_KIND_MAX, (int)value);
+}
+static inline enum ak_tool_caller_kind ak_tool_caller_kind_from_string(const char *text)
+{
+    return (enum ak_tool_caller_kind)ak_enum_from_string(ak_tool_caller_kind_names, text);
+}
+
 /* What kind of statement it is. */
 enum ak_tool_statement_class {
     AK_TOOL_STATEMENT_CLASS_UNSET, /* the field is absent */
@@ -435,6 +452,10 @@ struct ak_tool_probe {
     const char *server;
     /* What was found, in the server's own words. */
     const char *message;
+    /* Checks that failed one after another. */
+    int64_t failures;
+    /* Hash of what the check was made for. */
+    const char *hash;
 };
 
 /* The bastion pod, while there is one. */
@@ -457,6 +478,16 @@ struct ak_tool_identity {
 struct ak_tool_provisioning {
     /* When it ended. */
     ak_msec time;
+    /* Whether everything is as the permissions say. */
+    bool succeeded;
+    /* What was found, in the server's own words. */
+    const char *message;
+    /* Runs that failed one after another. */
+    int64_t failures;
+    /* Hash of the permissions that it was made for. */
+    const char *hash;
+    /* What the system cannot enforce, one sentence each; the Tool refuses then. */
+    struct ak_string_list unenforceable;
     /* What it changed in the system, one sentence each; empty, everything was as it should be. */
     struct ak_string_list changed;
 };
@@ -469,10 +500,14 @@ struct ak_tool_approval {
     const char *hash;
     /* Who wants to do it. */
     const char *requested_by;
+    /* What asks. */
+    enum ak_tool_caller_kind caller;
     /* What is to be done. */
     const char *operation;
     /* What kind of statement it is. */
     enum ak_tool_statement_class class;
+    /* Whether it is done by the identity that may only read. */
+    bool read_only;
     /* The beginning of the statement, without literals of passwords. */
     const char *preview;
     /* When it was asked for. */
@@ -503,6 +538,8 @@ struct ak_tool_recording {
     int64_t duration_seconds;
     /* Bytes of the file, before it was compressed. */
     int64_t bytes;
+    /* Bytes that it takes. */
+    int64_t stored_bytes;
     /* Whether its end is missing. */
     bool truncated;
 };
