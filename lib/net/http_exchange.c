@@ -2,7 +2,7 @@
 /*
  * A connection: WAITING for a request, HANDLING one (its exchange is with a handler), FLUSHING the last answer,
  * LINGERING (our side is closed, so that the peer can read an error before its unread bytes reset it), or
- * GONE (the peer went while a handler holds the exchange). Requests of one connection are handled
+ * GONE (the peer went while a handler holds the exchange), or UPGRADED (http_upgrade.c has it). Requests of one connection are handled
  * one after the other; what comes early waits in the kernel.
  */
 #include <arpa/inet.h>
@@ -15,67 +15,12 @@
 #include <ak/base/alloc.h>
 #include <ak/base/text.h>
 
+#include "http_conn.h"
 #include "http_head.h"
-#include "http_server_internal.h"
 
 #define READ_AHEAD (64u << 10) /* bytes of a next request that are taken from the kernel */
 #define LINGER AK_SECONDS(2)
 #define MAX_REPLY_HEAD (80u << 10)
-
-enum conn_state {
-    CONN_WAITING,
-    CONN_HANDLING,
-    CONN_FLUSHING,
-    CONN_LINGERING,
-    CONN_GONE,
-};
-
-/* How the end of a streaming answer's body is told, RFC 9112 section 6.3. */
-enum framing {
-    FRAMING_CHUNKED,
-    FRAMING_LENGTH,
-    FRAMING_CLOSE, /* HTTP/1.0 */
-    FRAMING_NONE,  /* no body: HEAD, 204, 304 */
-};
-
-/* One outstanding at most, so it is a part of its connection. */
-struct ak_http_exchange {
-    ak_loop_fn on_close;
-    void *on_close_user;
-    ak_loop_fn on_drain;
-    void *on_drain_user;
-    size_t low_water;
-    enum framing framing; /* of a streaming answer */
-    uint64_t left;        /* bytes that Content-Length still promises */
-    bool is_head;         /* no body is sent */
-};
-
-struct ak__http_conn {
-    struct ak_http_exchange ex;
-    struct ak_http_server *server; /* NULL: it is gone */
-    struct bufferevent *bev;       /* NULL in state GONE */
-    const struct ak__tls_ops *tls; /* NULL: plain */
-    char *peer_name;
-    struct ucred peer_process; /* pid -1: not a Unix socket */
-    struct ak__http_parser parser;
-    struct ak_timer *timer; /* of the whole request, and of lingering */
-    enum conn_state state;
-    bool in_process;
-    bool request_begun; /* its time runs */
-    ak_msec since;      /* when it began to wait for a request */
-    bool close_after;
-    size_t held; /* bytes of the body that count for the server's max_bodies */
-    bool body_taken;
-    bool broken; /* of the answer something is missing */
-    bool reset_after;
-    char peer[INET6_ADDRSTRLEN + 10];
-    struct ak__http_conn *prev, *next;
-};
-
-static struct ak__http_conn *conn_of(const struct ak_http_exchange *ex)
-{
-    return AK_CONTAINER_OF((uintptr_t)ex, struct ak__http_conn, ex);
-}
 
 struct ak__http_conn *ak__http_conn_next(struct ak__http_conn *conn)
 {
@@ -123,8 +68,10 @@ static void close_socket(struct ak__http_conn *conn)
     conn->bev = NULL;
 }
 
-static void conn_free(struct ak__http_conn *conn)
+void ak__http_conn_free(struct ak__http_conn *conn)
 {
+    if (conn->freed)
+        *conn->freed = true;
     unlink_conn(conn);
     close_socket(conn);
     (void)ak_timer_free(conn->timer);
@@ -134,17 +81,18 @@ static void conn_free(struct ak__http_conn *conn)
 }
 
 /* The peer went. Who holds the exchange is told, or finds out when it answers. */
-static void conn_lost(struct ak__http_conn *conn)
+void ak__http_conn_lost(struct ak__http_conn *conn)
 {
-    ak_loop_fn fn = conn->ex.on_close;
-    void *user = conn->ex.on_close_user;
+    const struct ak_http_upgraded_ops *ops = conn->ops;
+    ak_loop_fn fn = ops ? ops->closed : conn->ex.on_close;
+    void *user = ops ? conn->ops_user : conn->ex.on_close_user;
 
-    if (conn->state != CONN_HANDLING) {
-        conn_free(conn);
+    if (conn->state != CONN_HANDLING && !ops) {
+        ak__http_conn_free(conn);
         return;
     }
     if (fn) {
-        conn_free(conn);
+        ak__http_conn_free(conn);
         fn(user);
         return;
     }
@@ -158,7 +106,7 @@ static void conn_lost(struct ak__http_conn *conn)
 
 void ak__http_conn_abandon(struct ak__http_conn *conn)
 {
-    conn_lost(conn);
+    ak__http_conn_lost(conn);
 }
 
 void ak__http_conn_drain(struct ak__http_conn *conn)
@@ -170,7 +118,7 @@ void ak__http_conn_drain(struct ak__http_conn *conn)
     if (!idle)
         return;
     if (!evbuffer_get_length(bufferevent_get_output(conn->bev))) {
-        conn_free(conn);
+        ak__http_conn_free(conn);
         return;
     }
     /* The last answer is complete and not on its way yet. */
@@ -209,11 +157,11 @@ static int write_head(struct ak__http_conn *conn, int status, const char *conten
 static void process(struct ak__http_conn *conn);
 
 /* The answer is complete, in the output buffer. */
-static void answered(struct ak__http_conn *conn)
+void ak__http_conn_answered(struct ak__http_conn *conn)
 {
     conn->ex = (struct ak_http_exchange){0};
     if (conn->state == CONN_GONE) {
-        conn_free(conn);
+        ak__http_conn_free(conn);
         return;
     }
     bufferevent_setwatermark(conn->bev, EV_WRITE, 0, 0);
@@ -236,18 +184,18 @@ static void answered(struct ak__http_conn *conn)
 static void give_up(struct ak__http_conn *conn)
 {
     conn->close_after = true;
-    answered(conn);
+    ak__http_conn_answered(conn);
 }
 
 void ak_http_reply_text(struct ak_http_exchange *ex, int status, const char *content_type,
                         const char *body, size_t len, const char *const *extra)
 {
-    struct ak__http_conn *conn = conn_of(ex);
+    struct ak__http_conn *conn = ak__http_conn_of(ex);
     bool no_body = status == 204 || status == 304;
     char framing[48] = "";
 
     if (conn->state == CONN_GONE) {
-        answered(conn);
+        ak__http_conn_answered(conn);
         return;
     }
     if (!no_body)
@@ -258,7 +206,7 @@ void ak_http_reply_text(struct ak_http_exchange *ex, int status, const char *con
     }
     if (!ex->is_head && !no_body && len && bufferevent_write(conn->bev, body, len) < 0)
         conn->close_after = true;
-    answered(conn);
+    ak__http_conn_answered(conn);
 }
 
 /* The line that frames the body; the length, if there is one, is among the extra lines. */
@@ -286,7 +234,7 @@ static const char *choose_framing(struct ak__http_conn *conn, int status, const 
 void ak_http_reply_begin_with(struct ak_http_exchange *ex, int status, const char *content_type,
                               const char *const *extra)
 {
-    struct ak__http_conn *conn = conn_of(ex);
+    struct ak__http_conn *conn = ak__http_conn_of(ex);
     const char *framing;
 
     if (conn->state == CONN_GONE)
@@ -305,7 +253,7 @@ void ak_http_reply_begin(struct ak_http_exchange *ex, int status, const char *co
 
 int64_t ak_http_reply_chunk(struct ak_http_exchange *ex, const char *data, size_t len)
 {
-    struct ak__http_conn *conn = conn_of(ex);
+    struct ak__http_conn *conn = ak__http_conn_of(ex);
     struct evbuffer *out;
     int r = 0;
 
@@ -330,7 +278,7 @@ int64_t ak_http_reply_chunk(struct ak_http_exchange *ex, const char *data, size_
 
 void ak_http_reply_end(struct ak_http_exchange *ex)
 {
-    struct ak__http_conn *conn = conn_of(ex);
+    struct ak__http_conn *conn = ak__http_conn_of(ex);
 
     if (conn->broken || (conn->state != CONN_GONE && ex->framing == FRAMING_LENGTH && ex->left)) {
         ak_http_reply_abort(ex);
@@ -339,12 +287,12 @@ void ak_http_reply_end(struct ak_http_exchange *ex)
     if (conn->state != CONN_GONE && ex->framing == FRAMING_CHUNKED &&
         bufferevent_write(conn->bev, "0\r\n\r\n", 5) < 0)
         conn->close_after = true;
-    answered(conn);
+    ak__http_conn_answered(conn);
 }
 
 void ak_http_reply_abort(struct ak_http_exchange *ex)
 {
-    struct ak__http_conn *conn = conn_of(ex);
+    struct ak__http_conn *conn = ak__http_conn_of(ex);
     struct linger reset = {.l_onoff = 1};
 
     if (conn->state != CONN_GONE) {
@@ -362,14 +310,14 @@ void ak_http_reply_abort(struct ak_http_exchange *ex)
 
 size_t ak_http_waiting(const struct ak_http_exchange *ex)
 {
-    const struct ak__http_conn *conn = conn_of(ex);
+    const struct ak__http_conn *conn = ak__http_conn_of(ex);
 
     return conn->bev ? evbuffer_get_length(bufferevent_get_output(conn->bev)) : 0;
 }
 
 void ak_http_on_drain(struct ak_http_exchange *ex, size_t low_water, ak_loop_fn fn, void *user)
 {
-    struct ak__http_conn *conn = conn_of(ex);
+    struct ak__http_conn *conn = ak__http_conn_of(ex);
 
     ex->on_drain = fn;
     ex->on_drain_user = user;
@@ -483,7 +431,7 @@ bool ak__http_conn_make_room(struct ak_http_server *server)
             (!oldest || conn->since <= oldest->since)) /* the list begins with the newest */
             oldest = conn;
     if (oldest)
-        conn_free(oldest);
+        ak__http_conn_free(oldest);
     return oldest;
 }
 
@@ -493,6 +441,8 @@ static void on_read(struct bufferevent *bev, void *user)
 
     if (conn->state == CONN_WAITING)
         process(conn);
+    else if (conn->state == CONN_UPGRADED)
+        ak__http_upgraded_read(conn);
     else if (conn->state == CONN_FLUSHING || conn->state == CONN_LINGERING)
         (void)evbuffer_drain(bufferevent_get_input(bev), SIZE_MAX);
 }
@@ -501,7 +451,7 @@ static void on_read(struct bufferevent *bev, void *user)
 static void flushed(struct ak__http_conn *conn)
 {
     if (conn->tls || conn->reset_after || shutdown(bufferevent_getfd(conn->bev), SHUT_WR) < 0) {
-        conn_free(conn);
+        ak__http_conn_free(conn);
         return;
     }
     conn->state = CONN_LINGERING;
@@ -516,14 +466,20 @@ static void on_written(struct bufferevent *bev, void *user)
 
     if (conn->state == CONN_HANDLING && conn->ex.on_drain && waiting <= conn->ex.low_water)
         drained(conn);
+    else if (conn->state == CONN_UPGRADED)
+        ak__http_upgraded_written(conn);
     else if (conn->state == CONN_FLUSHING && waiting == 0)
         flushed(conn);
 }
 static void on_event(struct bufferevent *bev, short what, void *user)
 {
-    (void)bev;
-    if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT))
-        conn_lost(user);
+    struct ak__http_conn *conn = user;
+
+    /* What is still to be taken comes before the end. */
+    if ((what & BEV_EVENT_EOF) && conn->ops && evbuffer_get_length(bufferevent_get_input(bev)))
+        conn->at_end = true;
+    else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT))
+        ak__http_conn_lost(conn);
 }
 
 static void on_timer(void *user)
@@ -536,7 +492,7 @@ static void on_timer(void *user)
     else if (conn->state == CONN_WAITING && conn->parser.head.len)
         refuse(conn, 408);
     else
-        conn_lost(conn);
+        ak__http_conn_lost(conn);
 }
 
 static void format_peer(const struct sockaddr *peer, char *out, size_t size)
@@ -613,39 +569,39 @@ int ak__http_conn_start(struct ak_http_server *server, int fd, const struct sock
 
 const char *ak_http_method(const struct ak_http_exchange *ex)
 {
-    return conn_of(ex)->parser.method;
+    return ak__http_conn_of(ex)->parser.method;
 }
 
 const char *ak_http_path(const struct ak_http_exchange *ex)
 {
-    return conn_of(ex)->parser.path;
+    return ak__http_conn_of(ex)->parser.path;
 }
 
 const char *ak_http_query(const struct ak_http_exchange *ex)
 {
-    return conn_of(ex)->parser.query;
+    return ak__http_conn_of(ex)->parser.query;
 }
 
 const char *ak_http_header(const struct ak_http_exchange *ex, const char *name)
 {
-    return ak__http_parser_header(&conn_of(ex)->parser, name);
+    return ak__http_parser_header(&ak__http_conn_of(ex)->parser, name);
 }
 
 const char *ak_http_body(const struct ak_http_exchange *ex, size_t *ret_len)
 {
     if (ret_len)
-        *ret_len = conn_of(ex)->parser.body.len;
-    return ak_buf_text(&conn_of(ex)->parser.body);
+        *ret_len = ak__http_conn_of(ex)->parser.body.len;
+    return ak_buf_text(&ak__http_conn_of(ex)->parser.body);
 }
 
 const char *ak_http_peer(const struct ak_http_exchange *ex)
 {
-    return conn_of(ex)->peer;
+    return ak__http_conn_of(ex)->peer;
 }
 
 int ak_http_peer_credentials(const struct ak_http_exchange *ex, uid_t *ret_uid, pid_t *ret_pid)
 {
-    const struct ucred *process = &conn_of(ex)->peer_process;
+    const struct ucred *process = &ak__http_conn_of(ex)->peer_process;
 
     if (process->pid < 0)
         return -ENOTSUP;
@@ -658,13 +614,13 @@ int ak_http_peer_credentials(const struct ak_http_exchange *ex, uid_t *ret_uid, 
 
 const char *ak_http_peer_name(const struct ak_http_exchange *ex)
 {
-    return conn_of(ex)->peer_name;
+    return ak__http_conn_of(ex)->peer_name;
 }
 
 int ak_http_each_header(const struct ak_http_exchange *ex,
                         int (*fn)(const char *name, const char *value, void *user), void *user)
 {
-    const struct ak__http_parser *parser = &conn_of(ex)->parser;
+    const struct ak__http_parser *parser = &ak__http_conn_of(ex)->parser;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < parser->n_lines; i++)
@@ -674,14 +630,14 @@ int ak_http_each_header(const struct ak_http_exchange *ex,
 
 void ak_http_drop_request(struct ak_http_exchange *ex)
 {
-    ak__http_parser_drop(&conn_of(ex)->parser);
-    if (!conn_of(ex)->body_taken)
+    ak__http_parser_drop(&ak__http_conn_of(ex)->parser);
+    if (!ak__http_conn_of(ex)->body_taken)
         ak_http_release_body(ex);
 }
 
 char *ak_http_take_body(struct ak_http_exchange *ex, size_t *ret_len)
 {
-    struct ak__http_conn *conn = conn_of(ex);
+    struct ak__http_conn *conn = ak__http_conn_of(ex);
 
     *ret_len = conn->parser.body.len;
     conn->body_taken = *ret_len > 0;
@@ -690,5 +646,5 @@ char *ak_http_take_body(struct ak_http_exchange *ex, size_t *ret_len)
 
 void ak_http_release_body(struct ak_http_exchange *ex)
 {
-    (void)hold_body(conn_of(ex), 0);
+    (void)hold_body(ak__http_conn_of(ex), 0);
 }
