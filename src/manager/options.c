@@ -6,6 +6,9 @@
 
 #include "manager/images.h"
 
+/* The Service's port is always that one, wherever the process listens. */
+#define SERVICE_URL "http://agentkube-manager.%s.svc:8082"
+
 enum option_type {
     OPT_TEXT,
     OPT_BOOL,
@@ -83,6 +86,8 @@ static const struct option variables[] = {
            "registry, and path if any, that replaces the one of every default image"),
     OPTION("AGENTKUBE_MANAGER_IMAGE", OPT_TEXT, manager_image, "the release's image",
            "image that carries the agentlet: the manager's own"),
+    OPTION("AGENTKUBE_MANAGER_URL", OPT_TEXT, manager_url, "the Service, while the API is served",
+           "where pods of Agents reach the invocation API, for Tools"),
     OPTION("AGENTKUBE_IMAGE_PULL_SECRETS", OPT_LIST, image_pull_secrets, "",
            "names of image pull Secrets for Agents that name none, separated by commas"),
     OPTION("AGENTKUBE_NAMESPACE", OPT_TEXT, namespace_, "$POD_NAMESPACE", "as --namespace"),
@@ -315,6 +320,11 @@ static int fill_defaults(struct ak_options *self, struct ak_arena *arena, struct
         self->namespace_ = "agentkube-system";
     if (ak_is_empty(self->watch_namespace))
         self->watch_namespace = NULL;
+    if (!self->manager_url && self->invoke_port >= 0) {
+        self->manager_url = ak_arena_printf(arena, SERVICE_URL, self->namespace_);
+        if (!self->manager_url)
+            return ak_error_oom(reterr);
+    }
     if (self->manager_image)
         return 0;
     self->manager_image = ak_image_default(arena, AK_IMAGE_MANAGER, self->image_registry);

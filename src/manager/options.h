@@ -45,6 +45,7 @@ struct ak_options {
     const char *pod_name, *pod_ip;
     const char *image_registry; /* NULL: as the references say */
     const char *manager_image;
+    const char *manager_url; /* of the invocation API, for keepers; NULL: it is not served */
     struct ak_string_list image_pull_secrets;
     const char *memory_storage_class; /* of group memory claims; NULL: the cluster's default */
     const char *memory_access_mode;

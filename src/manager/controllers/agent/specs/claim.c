@@ -5,23 +5,7 @@
 #include <ak/json/json.h>
 
 #include "manager/kinds.h"
-
-int ak_agent_set_text(json_t *object, const char *key, const char *value)
-{
-    return value ? json_object_set_new(object, key, json_string(value)) : 0;
-}
-
-json_t *ak_agent_owner_json(const struct ak_owner_ref *owner)
-{
-    json_t *ref = json_pack("{s:s, s:s, s:s, s:s}", "apiVersion", owner->api_version, "kind",
-                            owner->kind, "name", owner->name, "uid", owner->uid);
-    if (ref && owner->controller && json_object_set_new(ref, "controller", json_true()) < 0)
-        json_decref(ref), ref = NULL;
-    if (ref && owner->block_owner_deletion &&
-        json_object_set_new(ref, "blockOwnerDeletion", json_true()) < 0)
-        json_decref(ref), ref = NULL;
-    return ref;
-}
+#include "manager/pods/parts.h"
 
 static json_t *claim_labels(const struct ak_agent_claim_input *in)
 {
@@ -36,7 +20,7 @@ static json_t *claim_owners(const struct ak_agent_claim_input *in)
 {
     json_t *owners = json_array();
     for (size_t i = 0; owners && i < in->n_owners; i++)
-        if (json_array_append_new(owners, ak_agent_owner_json(&in->owners[i])) < 0)
+        if (json_array_append_new(owners, ak_part_owner(&in->owners[i])) < 0)
             json_decref(owners), owners = NULL;
     return owners;
 }
@@ -53,8 +37,7 @@ int ak_agent_claim_build(const struct ak_agent_claim_input *in, json_t **ret,
     if (r >= 0 && in->n_owners)
         r = json_object_set_new(metadata, "ownerReferences", claim_owners(in));
     if (r >= 0)
-        r = ak_agent_set_text(json_object_get(claim, "spec"), "storageClassName",
-                              in->storage_class);
+        r = ak_part_set_text(json_object_get(claim, "spec"), "storageClassName", in->storage_class);
     if (r < 0)
         return ak_error_oom(reterr);
     *ret = AK_TAKE(claim);

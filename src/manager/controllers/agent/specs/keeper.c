@@ -12,7 +12,6 @@
 
 #define TOKEN_DIR "/agentkube/token"
 #define KEY_DIR "/agentkube/key"
-#define TOKEN_SECONDS 3600
 #define RESOURCES                                                                                  \
     "{\"requests\":{\"cpu\":\"5m\",\"memory\":\"16Mi\"},\"limits\":{\"memory\":\"64Mi\"}}"
 
@@ -44,6 +43,7 @@ static json_t *keeper_env(const struct ak_agent_pod_input *in)
         {"AGENTKUBE_LINK", AK_POD_LINK},
         {"AGENTKUBE_MANAGER_CA", in->bundle},
         {"AGENTKUBE_MANAGER_NAME", AK_RUNS_SUBJECT},
+        {"AGENTKUBE_MANAGER_URL", in->options->manager_url},
         {"AGENTKUBE_RELAY_LISTEN", ":8084"},
         {"AGENTKUBE_LOOPBACK_LISTEN", AK_POD_LOOPBACK},
         {"AGENTKUBE_PROBE_LISTEN", ":8086"},
@@ -53,9 +53,7 @@ static json_t *keeper_env(const struct ak_agent_pod_input *in)
     for (size_t i = 0; r >= 0 && i < AK_ARRAY_LEN(fixed); i++)
         r = ak_part_add_env_if(list, fixed[i].key, fixed[i].value);
     if (r >= 0)
-        r = json_array_append_new(list,
-                                  json_pack("{s:s, s:{s:{s:s}}}", "name", "AGENTKUBE_POD_UID",
-                                            "valueFrom", "fieldRef", "fieldPath", "metadata.uid"));
+        r = ak_part_add_env_pod_uid(list, "AGENTKUBE_POD_UID");
     if (r >= 0)
         r = add_proxy_env(in, list);
     return r < 0 ? NULL : AK_TAKE(list);
@@ -72,17 +70,6 @@ static json_t *keeper_mounts(const struct ak_agent_pod_input *in)
     return r < 0 ? NULL : AK_TAKE(mounts);
 }
 
-/* Another user than the agent's, whose files and memory it can neither read nor trace; the same group, for
- * the socket between them. */
-static json_t *keeper_security(void)
-{
-    AK_AUTO_JSON *context = ak_part_security(/* read_only_root= */ true);
-    if (json_object_set_new(context, "runAsUser", json_integer(AK_POD_KEEPER_USER)) < 0 ||
-        json_object_set_new(context, "runAsGroup", json_integer(AK_POD_USER)) < 0)
-        return NULL;
-    return AK_TAKE(context);
-}
-
 json_t *ak_agent_keeper_container(const struct ak_agent_pod_input *in)
 {
     AK_AUTO_JSON *c = json_pack(
@@ -95,7 +82,7 @@ json_t *ak_agent_keeper_container(const struct ak_agent_pod_input *in)
     if (r >= 0)
         r = json_object_set_new(c, "resources", ak_part_parse(RESOURCES));
     if (r >= 0)
-        r = json_object_set_new(c, "securityContext", keeper_security());
+        r = json_object_set_new(c, "securityContext", ak_part_keeper_security());
     if (r >= 0)
         r = json_object_set_new(c, "volumeMounts", keeper_mounts(in));
     if (r >= 0)
@@ -112,11 +99,7 @@ int ak_agent_add_keeper_volumes(const struct ak_agent_pod_input *in, json_t *lis
 {
     int r = json_array_append_new(list, ak_part_empty_volume("link", "1Mi"));
     if (r >= 0)
-        r = json_array_append_new(list, json_pack("{s:s, s:{s:i, s:[{s:{s:s, s:i, s:s}}]}}", "name",
-                                                  "keeper-token", "projected", "defaultMode", 0440,
-                                                  "sources", "serviceAccountToken", "audience",
-                                                  AK_RUNS_AUDIENCE, "expirationSeconds",
-                                                  TOKEN_SECONDS, "path", "token"));
+        r = json_array_append_new(list, ak_part_token_volume("keeper-token"));
     if (r >= 0 && in->keeper_has_key) {
         const struct ak_secret_key_ref *ref = in->spec->agent_token->secret_ref;
         r = json_array_append_new(list, json_pack("{s:s, s:{s:s, s:i, s:[{s:s, s:s}]}}", "name",

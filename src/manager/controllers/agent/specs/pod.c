@@ -197,7 +197,7 @@ static json_t *agent_container(const struct ak_agent_pod_input *in)
         in->image, "command", "/agentkube/bin/agentlet", "run", "workingDir", "/workspace", "ports",
         "name", "agentlet", "containerPort", 8083, "terminationMessagePolicy", "File",
         "terminationMessagePath", "/dev/termination-log");
-    int r = ak_agent_set_text(c, "imagePullPolicy", pull_policy(in));
+    int r = ak_part_set_text(c, "imagePullPolicy", pull_policy(in));
     if (r >= 0)
         r = json_object_set_new(c, "env", agent_env(in));
     if (r >= 0)
@@ -259,7 +259,7 @@ static json_t *workspace_container(const struct ak_agent_pod_input *in,
     AK_AUTO_JSON *c =
         json_pack("{s:s, s:s, s:[s, s], s:s}", "name", "workspace", "image", in->image, "command",
                   "/agentkube/bin/agentlet", "workspace", "terminationMessagePolicy", "File");
-    int r = ak_agent_set_text(c, "imagePullPolicy", pull_policy(in));
+    int r = ak_part_set_text(c, "imagePullPolicy", pull_policy(in));
     if (r >= 0)
         r = json_object_set_new(c, "env", workspace_env(repo));
     if (r >= 0)
@@ -316,28 +316,6 @@ static json_t *volumes(const struct ak_agent_pod_input *in)
     return r < 0 ? NULL : AK_TAKE(list);
 }
 
-static json_t *string_map(const struct ak_string_map *map)
-{
-    AK_AUTO_JSON *object = json_object();
-    for (size_t i = 0; i < map->len; i++)
-        if (json_object_set_new(object, map->items[i].key, json_string(map->items[i].value)) < 0)
-            return NULL;
-    return AK_TAKE(object);
-}
-
-static json_t *pull_secrets(const struct ak_agent_pod_input *in)
-{
-    AK_AUTO_JSON *list = json_array();
-    int r = list ? 0 : -ENOMEM;
-    for (size_t i = 0; r >= 0 && i < in->spec->image_pull_secrets.len; i++)
-        r = json_array_append_new(
-            list, json_pack("{s:s}", "name", in->spec->image_pull_secrets.items[i].name));
-    const struct ak_string_list *ours = &in->options->image_pull_secrets;
-    for (size_t i = 0; r >= 0 && !in->spec->image_pull_secrets.len && i < ours->len; i++)
-        r = json_array_append_new(list, json_pack("{s:s}", "name", ours->items[i]));
-    return r < 0 ? NULL : AK_TAKE(list);
-}
-
 /* A volume that one node can mount keeps the pods of a group together. The first pod of a group fits its
  * own rule, so it can be placed. */
 static json_t *group_affinity(const char *group)
@@ -369,11 +347,11 @@ static json_t *containers(const struct ak_agent_pod_input *in)
 /* Where the pod may run, and as what. */
 static int set_placement(const struct ak_agent_pod_input *in, json_t *spec)
 {
-    int r = ak_agent_set_text(spec, "serviceAccountName", in->spec->service_account_name);
+    int r = ak_part_set_text(spec, "serviceAccountName", in->spec->service_account_name);
     if (r >= 0)
-        r = ak_agent_set_text(spec, "runtimeClassName", in->spec->runtime_class_name);
+        r = ak_part_set_text(spec, "runtimeClassName", in->spec->runtime_class_name);
     if (r >= 0 && in->spec->node_selector.len)
-        r = json_object_set_new(spec, "nodeSelector", string_map(&in->spec->node_selector));
+        r = json_object_set_new(spec, "nodeSelector", ak_part_string_map(&in->spec->node_selector));
     if (r >= 0 && in->spec->tolerations)
         r = json_object_set_new(spec, "tolerations", ak_part_parse(in->spec->tolerations));
     if (r >= 0 && in->memory_claim && in->memory_shares_node)
@@ -383,18 +361,19 @@ static int set_placement(const struct ak_agent_pod_input *in, json_t *spec)
 
 static json_t *pod_spec(const struct ak_agent_pod_input *in)
 {
-    AK_AUTO_JSON *spec = json_pack(
-        "{s:b, s:b, s:s, s:i, s:{s:b, s:i, s:i, s:i, s:s, s:{s:s}}}",
-        "automountServiceAccountToken", 0, "enableServiceLinks", 0, "restartPolicy", "Always",
-        "terminationGracePeriodSeconds", POD_GRACE_SECONDS, "securityContext", "runAsNonRoot", 1,
-        "runAsUser", AK_POD_USER, "runAsGroup", AK_POD_USER, "fsGroup", AK_POD_USER,
-        "fsGroupChangePolicy", "OnRootMismatch", "seccompProfile", "type", "RuntimeDefault");
+    AK_AUTO_JSON *spec = json_pack("{s:b, s:b, s:s, s:i, s:o}", "automountServiceAccountToken", 0,
+                                   "enableServiceLinks", 0, "restartPolicy", "Always",
+                                   "terminationGracePeriodSeconds", POD_GRACE_SECONDS,
+                                   "securityContext", ak_part_pod_security());
     int r = json_object_set_new(spec, "initContainers", init_containers(in));
     if (r >= 0)
         r = json_object_set_new(spec, "containers", containers(in));
     if (r >= 0)
         r = json_object_set_new(spec, "volumes", volumes(in));
-    AK_AUTO_JSON *secrets = r < 0 ? NULL : pull_secrets(in);
+    AK_AUTO_JSON *secrets = r < 0 ? NULL
+                                  : ak_part_pull_secrets(in->spec->image_pull_secrets.items,
+                                                         in->spec->image_pull_secrets.len,
+                                                         &in->options->image_pull_secrets);
     if (r >= 0 && (!secrets || json_array_size(secrets)))
         r = json_object_set(spec, "imagePullSecrets", secrets);
     if (r >= 0)
@@ -404,21 +383,21 @@ static json_t *pod_spec(const struct ak_agent_pod_input *in)
 
 static json_t *pod_labels(const struct ak_agent_pod_input *in)
 {
-    AK_AUTO_JSON *labels = string_map(&in->spec->pod_labels);
+    AK_AUTO_JSON *labels = ak_part_string_map(&in->spec->pod_labels);
     AK_AUTO_JSON *ours =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "app.kubernetes.io/name", "agent",
                   "app.kubernetes.io/instance", in->meta->name, "app.kubernetes.io/component",
                   in->runtime->name, "app.kubernetes.io/part-of", "agentkube",
                   "app.kubernetes.io/managed-by", AK_MANAGED_BY, AK_LABEL_AGENT, in->meta->name);
     if (!ours || json_object_update(labels, ours) < 0 ||
-        ak_agent_set_text(labels, AK_LABEL_GROUP, in->group) < 0)
+        ak_part_set_text(labels, AK_LABEL_GROUP, in->group) < 0)
         return NULL;
     return AK_TAKE(labels);
 }
 
 static json_t *pod_annotations(const struct ak_agent_pod_input *in)
 {
-    AK_AUTO_JSON *notes = string_map(&in->spec->pod_annotations);
+    AK_AUTO_JSON *notes = ak_part_string_map(&in->spec->pod_annotations);
     const struct ak_agent_goal *goal = in->spec->goal;
     int r = json_object_set_new(notes, "kubectl.kubernetes.io/default-container",
                                 json_string(AK_AGENT_CONTAINER));
@@ -441,8 +420,7 @@ static json_t *pod_metadata(const struct ak_agent_pod_input *in)
     if (r >= 0)
         r = json_object_set_new(meta, "annotations", pod_annotations(in));
     if (r >= 0)
-        r = json_object_set_new(meta, "ownerReferences",
-                                json_pack("[o]", ak_agent_owner_json(&owner)));
+        r = json_object_set_new(meta, "ownerReferences", json_pack("[o]", ak_part_owner(&owner)));
     return r < 0 ? NULL : AK_TAKE(meta);
 }
 

@@ -59,11 +59,4 @@ struct ak_agent_claim_input {
 AK_MUST_USE int ak_agent_claim_build(const struct ak_agent_claim_input *in, json_t **ret,
                                      struct ak_error **reterr);
 
-/* Sets a member, nothing for NULL. Optional members go through here, because json_pack()'s "s*" takes an
- * allocation that failed for a value that is absent. 0 or -1. */
-AK_MUST_USE int ak_agent_set_text(json_t *object, const char *key, const char *value);
-
-/* {"apiVersion": ..., "kind": "Agent", ...} */
-AK_MUST_USE json_t *ak_agent_owner_json(const struct ak_owner_ref *owner);
-
 #endif
