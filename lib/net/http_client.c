@@ -233,6 +233,7 @@ static int copy_target(struct ak_http_client *self, const struct ak_http_target 
         (t->unix_path && !self->unix_path))
         return ak_error_oom(reterr);
     self->insecure = t->insecure_skip_verify || t->pinned_public_key;
+    self->any_name = t->skip_name_check;
     self->connect_timeout = t->connect_timeout ? t->connect_timeout : DEFAULT_CONNECT_TIMEOUT;
     self->max_reply = t->max_reply ? t->max_reply : DEFAULT_MAX_REPLY;
     if (t->tls_server_name && t->tls_server_name[0])

@@ -51,6 +51,7 @@ struct ak_http_client {
     char *proxy_url, *no_proxy, *user_agent;
     char *pin, *unix_path;
     bool insecure;
+    bool any_name; /* of the certificate */
     ak_msec connect_timeout;
     size_t max_reply;
     struct ak__http_tls tls;

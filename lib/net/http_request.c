@@ -148,7 +148,7 @@ static CURLcode set_target(CURL *easy, struct ak_http_client *client, struct cur
     if (strncmp(client->request_url, "https:", 6) == 0) {
         SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
         SET(CURLOPT_SSL_VERIFYPEER, client->insecure ? 0L : 1L);
-        SET(CURLOPT_SSL_VERIFYHOST, client->insecure ? 0L : 2L);
+        SET(CURLOPT_SSL_VERIFYHOST, client->insecure || client->any_name ? 0L : 2L);
         /* libcurl must not read the system's bundle into each connection; see share_certificates(). */
         SET(CURLOPT_CAINFO, NULL);
         SET(CURLOPT_CAPATH, NULL);

@@ -29,6 +29,7 @@ struct ak_http_target {
     const struct ak_secret *client_key_pem;
     const char *tls_server_name; /* NULL: the host of base_url */
     bool insecure_skip_verify;
+    bool skip_name_check; /* any name in the certificate will do; who signed it still counts */
     const char *
         pinned_public_key; /* "sha256//BASE64" of the key (SubjectPublicKeyInfo) that the server must have;
                                     * nothing else about its certificate is then checked. NULL: none */
