@@ -170,6 +170,15 @@ const char *ak_run_target_pod_uid(const struct ak_run_target *self);
  * is no pod that answers. */
 AK_MUST_USE int ak_runs_target(struct ak_runs *self, const char *ns, const char *agent,
                                struct ak_run_target **ret, struct ak_error **reterr);
+/*
+ * The same for any pod that proves itself as a keeper does: its port has the name AK_RUNS_RELAY_PORT, it answers
+ * /v1/identity there, and its token is for AK_RUNS_AUDIENCE. For bastions. Errors are those of trust.h: AK_E_NOT_FOUND,
+ * AK_E_FORBIDDEN, -EAGAIN, or that it does not answer. Blocks.
+ */
+AK_MUST_USE int ak_runs_prove(struct ak_runs *self, const char *ns, const char *pod,
+                              const char *pod_uid, struct ak_run_target **ret,
+                              struct ak_error **reterr);
+struct ak_run_target *ak_run_target_ref(struct ak_run_target *self);
 /* What it gave did not work (its keeper was restarted, say): the next ak_runs_target() starts afresh. */
 void ak_runs_target_failed(struct ak_runs *self, struct ak_run_target *target);
 

@@ -226,6 +226,14 @@ int ak_runs_target(struct ak_runs *self, const char *ns, const char *name,
                            "the Agent's pod does not answer: %s", ak_error_message(err));
 }
 
+int ak_runs_prove(struct ak_runs *self, const char *ns, const char *pod, const char *pod_uid,
+                  struct ak_run_target **ret, struct ak_error **reterr)
+{
+    if (ak_cancel_is_set(&self->stop))
+        return ak_error_set(reterr, AK_E_CANCELLED, "stopping");
+    return ak_trust_get(&self->trust, ns, pod, pod_uid, ret, reterr);
+}
+
 void ak_runs_target_failed(struct ak_runs *self, struct ak_run_target *target)
 {
     ak_trust_forget(&self->trust, target);

@@ -48,7 +48,6 @@ AK_MUST_USE int ak_trust_get(struct ak_trust *self, const char *ns, const char *
 void ak_trust_forget(struct ak_trust *self, struct ak_run_target *target);
 /* The own certificate is another one: all are made anew when they are wanted. */
 void ak_trust_forget_all(struct ak_trust *self);
-struct ak_run_target *ak_run_target_ref(struct ak_run_target *self);
 
 /* ---- pure, for tests ---- */
 
