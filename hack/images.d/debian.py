@@ -16,10 +16,13 @@ from archive import Layer
 ESSENTIAL = '''base-files bash coreutils dash debianutils diffutils findutils grep gzip hostname libc-bin mawk
   ncurses-base ncurses-bin perl-base sed tar'''.split()
 
+# the same for the client of a bastion, where nobody works but one program
+ESSENTIAL_BASTION = 'base-files ca-certificates coreutils dash debianutils grep hostname libc-bin ncurses-base netbase sed tzdata'.split()
+
 # Dependencies that only scripts of packages need, and the parts of git that are written in Perl.
 LEFT_OUT = re.compile(r'''adduser|debconf|dpkg|git-man|init-system-helpers|libaudit.*|libcap-ng0|libdb5.*|libgdbm.*
-  |liberror-perl|libfile-find-rule-perl|libnumber-compare-perl|libpam.*|libperl5.*|libsemanage.*|libsepol.*
-  |libtext-glob-perl|passwd|perl|perl-modules.*|usrmerge''', re.VERBOSE)
+  |libconfig-inifiles-perl|liberror-perl|libfile-find-rule-perl|libnumber-compare-perl|libpam.*|libperl5.*|libsemanage.*|libsepol.*
+  |libtext-glob-perl|passwd|perl|perl-modules.*|postgresql-client-common|sensible-utils|usrmerge''', re.VERBOSE)
 
 # documentation (licences stay), translations, character sets other than UTF-8, init scripts, git's servers
 UNWANTED = re.compile(r'''(usr/share/(?:man|info|locale|lintian|bug|bash-completion|zsh|doc-base|gitweb|menu|pixmaps
@@ -48,6 +51,7 @@ class Apt:
         (self.folder / 'status').touch()
         self._sources()
         f = self.folder
+        self.updated = False
         self.options = ['-qq', '--no-install-recommends']
         for name, value in {
                 'Dir::Etc::SourceList': '/dev/null', 'Dir::Etc::SourceParts': f / 'parts',
@@ -68,9 +72,25 @@ class Apt:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return done.returncode, done.stdout, done.stderr
 
+    def update(self):
+        if not self.updated:
+            self.run('update')  # a third party's source that does not answer is no reason to stop
+            self.updated = True
+
+    def one_file(self, package, path, folder):
+        """The contents of one file of a package, without what the package depends on."""
+        self.update()
+        code, _, err = self.run('download', package, cwd=folder)
+        debs = list(pathlib.Path(folder).glob(f'{package}_*.deb'))
+        if code or len(debs) != 1:
+            raise Failed(f'apt-get cannot download {package}: {err.strip()}')
+        data = subprocess.run(['dpkg-deb', '--fsys-tarfile', debs[0]], check=True, stdout=subprocess.PIPE).stdout
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            return tar.extractfile(f'./{path}').read()
+
     def fetch(self, packages, folder):
         """Downloads the packages and what they depend on; returns the .deb files."""
-        self.run('update')  # a third party's source that does not answer is no reason to stop
+        self.update()
         code, out, err = self.run('install', '--print-uris', *packages)
         names = [line.split()[1] for line in out.splitlines() if line.startswith("'")]
         if code or not names:
@@ -99,16 +119,34 @@ def release():
     return values.get('VERSION_CODENAME') if values.get('ID') == 'debian' else values.get('PRETTY_NAME', 'unknown')
 
 
-def base_layer(packages, folder):
-    """Builds the layer from the given packages and the essential ones."""
+def base_layer(packages, folder, apt):
+    """The layer of the runtime images, from the given packages and the essential ones."""
+    layer = packages_layer(ESSENTIAL + packages, folder, apt)
+    finish(layer, 'agent')
+    # writable for group 0 too: some platforms run pods with a random uid of that group
+    layer.directory('home/agent', 0o775, (USER[0], 0))
+    layer.directory('workspace', 0o775, (USER[0], 0))
+    # A volume's directory may belong to somebody else than the agent; git would refuse to work in it. The pod has
+    # one user, so there is nobody to be protected from.
+    layer.file('etc/gitconfig', b'[safe]\n\tdirectory = *\n')
+    return layer
+
+
+def bastion_layer(packages, folder, apt):
+    """The layer of an image with a Tool's client. Its root is read-only and /tmp is all that it can write."""
+    layer = packages_layer(ESSENTIAL_BASTION + packages, folder, apt)
+    finish(layer, 'bastion', '/tmp')
+    return layer
+
+
+def packages_layer(packages, folder, apt):
     layer = Layer()
     for name in ('bin', 'sbin', 'lib', 'lib64'):
         layer.link(name, f'usr/{name}')
-    work = pathlib.Path(folder)
-    (work / 'debs').mkdir()
-    for deb in Apt(work / 'apt').fetch(ESSENTIAL + packages, work / 'debs'):
+    debs = pathlib.Path(folder) / 'debs'
+    debs.mkdir()
+    for deb in apt.fetch(packages, debs):
         unpack(deb, layer)
-    finish(layer)
     return layer
 
 
@@ -127,11 +165,12 @@ def unpack(deb, layer):
                 layer.file(path, tar.extractfile(member).read(), 0o755 if member.mode & 0o100 else 0o644)
 
 
-def finish(layer):
+def finish(layer, user, home=None):
     """What the packages' scripts would have made."""
     for name, target in {'usr/bin/awk': 'mawk', 'usr/bin/which': 'which.debianutils', 'usr/bin/pager': 'less',
                          'usr/bin/sh': 'dash', 'etc/localtime': '/usr/share/zoneinfo/Etc/UTC'}.items():
-        layer.link(name, target)
+        if target.startswith('/') or f'usr/bin/{target}' in layer.members:
+            layer.link(name, target)
     authorities = [data for name, (info, data) in sorted(layer.members.items())
                    if name.startswith('usr/share/ca-certificates/') and name.endswith('.crt')]
     layer.file('etc/ssl/certs/ca-certificates.crt', b''.join(authorities))
@@ -140,15 +179,12 @@ def finish(layer):
     layer.file('etc/nsswitch.conf', b'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n'
                b'services: files\nprotocols: files\n')
     layer.file('etc/profile', layer.members['usr/share/base-files/profile'][1])
-    layer.file('etc/passwd', b'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n'
-               b'agent:x:65532:65532:agent:/home/agent:/bin/bash\n')
-    layer.file('etc/group', b'root:x:0:\nnogroup:x:65534:\nagent:x:65532:\n')
-    # writable for group 0 too: some platforms run pods with a random uid of that group
-    layer.directory('home/agent', 0o775, (USER[0], 0))
-    layer.directory('workspace', 0o775, (USER[0], 0))
-    # A volume's directory may belong to somebody else than the agent; git would refuse to work in it. The pod has
-    # one user, so there is nobody to be protected from.
-    layer.file('etc/gitconfig', b'[safe]\n\tdirectory = *\n')
+    shell = '/bin/bash' if 'usr/bin/bash' in layer.members else '/bin/sh'
+    layer.file('etc/passwd', f'''root:x:0:0:root:/root:{shell}
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+{user}:x:{USER[0]}:{USER[1]}:{user}:{home or f"/home/{user}"}:{shell}
+'''.encode())
+    layer.file('etc/group', f'root:x:0:\nnogroup:x:65534:\n{user}:x:{USER[1]}:\n'.encode())
     layer.directory('root', 0o700)
     layer.directory('tmp', 0o1777)
     layer.directory('var/tmp', 0o1777)
