@@ -11,10 +11,9 @@
 
 #include <ak/base/alloc.h>
 #include <ak/base/text.h>
+#include <ak/net/websocket_server.h>
 
-#define NONCE 16 /* bytes, RFC 6455 section 4.1 */
-#define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-#define ACCEPT 29       /* base64 of a SHA-1 digest, with its NUL */
+#define NONCE 16        /* bytes, RFC 6455 section 4.1 */
 #define OUT_MARGIN 4096 /* beyond what send() lets in: answers to pings, a close */
 
 struct ak_websocket {
@@ -41,15 +40,9 @@ int ak_websocket_key(char ret[static AK_WEBSOCKET_KEY], struct ak_error **reterr
 
 bool ak_websocket_is_accepted(const char *key, const char *accept)
 {
-    AK_AUTO_TEXT char *text = ak_asprintf("%s" GUID, key);
-    unsigned char digest[EVP_MAX_MD_SIZE], wanted[ACCEPT];
-    unsigned int len = 0;
+    char wanted[AK_WEBSOCKET_ACCEPT];
 
-    /* SHA-1 is what the protocol says; it proves only that the peer speaks it. */
-    if (!text || !accept || EVP_Digest(text, strlen(text), digest, &len, EVP_sha1(), NULL) != 1)
-        return false;
-    (void)EVP_EncodeBlock(wanted, digest, (int)len);
-    return ak_streq((const char *)wanted, accept);
+    return accept && ak_websocket_accept(key, wanted) >= 0 && ak_streq(wanted, accept);
 }
 
 /* --- what wslay calls --- */
