@@ -20,6 +20,7 @@
 #define PROTOCOLS "v5.channel.k8s.io, v4.channel.k8s.io"
 #define MAX_PATH (15u << 10) /* commands travel in the query */
 #define INPUT_AHEAD (64u << 10)
+#define MAX_HEADERS 8 /* of the caller's */
 #define PIECE 16384
 #define PIECES 16                 /* of the peer's, before input and size have their turn */
 #define PING_EVERY AK_SECONDS(30) /* keeps the connection alive where idle ones are dropped */
@@ -60,8 +61,10 @@ static int add_flag(struct ak_buf *path, const char *name, bool on)
 static int build_path(const struct ak_exec_options *o, struct ak_buf *path)
 {
     bool interactive = o->input_fd >= 0;
-    int r = ak_buf_adds(path, "/api/v1/namespaces/");
+    int r = ak_buf_adds(path, o->path ? o->path : "/api/v1/namespaces/");
 
+    if (o->path)
+        return r;
     if (r >= 0)
         r = ak_buf_add_url_escaped(path, o->ns);
     if (r >= 0)
@@ -132,6 +135,15 @@ static int on_status(struct exec *self, const char *text, size_t len)
     return 0;
 }
 
+static int on_end(struct exec *self, unsigned char channel)
+{
+    const struct ak_exec_options *o = self->options;
+
+    if (!o->end || (channel != CHANNEL_STDOUT && channel != CHANNEL_STDERR))
+        return 0;
+    return o->end(channel == CHANNEL_STDOUT ? AK_EXEC_STDOUT : AK_EXEC_STDERR, o->user);
+}
+
 static int on_message(bool is_text, const void *data, size_t len, void *user)
 {
     struct exec *self = user;
@@ -148,7 +160,9 @@ static int on_message(bool is_text, const void *data, size_t len, void *user)
         return len > 1 ? o->output(AK_EXEC_STDERR, payload, len - 1, o->user) : 0;
     case CHANNEL_STATUS:
         return len > 1 ? on_status(self, payload, len - 1) : 0;
-    default: /* a channel's end, or one that we do not know */
+    case CHANNEL_CLOSE:
+        return len > 1 ? on_end(self, *(const unsigned char *)payload) : 0;
+    default: /* one that we do not know */
         return 0;
     }
 }
@@ -368,12 +382,13 @@ int ak_exec(struct ak_client *self, const struct ak_exec_options *options, int *
     key_line = ak_asprintf("Sec-WebSocket-Key: %s", key);
     if (!key_line)
         return ak_error_oom(reterr);
-    const char *const headers[] = {"Connection: Upgrade",
-                                   "Upgrade: websocket",
-                                   "Sec-WebSocket-Version: 13",
-                                   key_line,
-                                   protocols,
-                                   NULL};
+    const char *headers[6 + MAX_HEADERS] = {"Connection: Upgrade", "Upgrade: websocket",
+                                            "Sec-WebSocket-Version: 13", key_line, protocols};
+    for (size_t n = 0; options->headers && options->headers[n]; n++) {
+        if (n == MAX_HEADERS)
+            return ak_error_set(reterr, -EINVAL, "more than %d headers", MAX_HEADERS);
+        headers[5 + n] = options->headers[n];
+    }
     call.path = ak_buf_text(&path);
     call.headers = headers;
     r = ak__client_upgrade(self, &call, run, &exec, reterr);

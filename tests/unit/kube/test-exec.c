@@ -30,7 +30,8 @@ struct script {
         until; /* it waits for a message on channel 0 or 255 that ends so, before it sends the rest */
     const char *last; /* channel 3's text; NULL: the connection just ends */
     bool bad_accept;
-    char head[8192];        /* what came */
+    const char *path; /* that the client asks for instead of a pod; with a header of its own */
+    char head[8192];  /* what came */
     struct ak_buf messages; /* payloads: "0:text;4:{...};" */
 };
 
@@ -149,6 +150,13 @@ static int collect(enum ak_exec_stream stream, const char *data, size_t len, voi
     return ak_buf_addf(&o->out, "%d%.*s", stream, (int)len, data);
 }
 
+static int collect_end(enum ak_exec_stream stream, void *user)
+{
+    struct outcome *o = user;
+
+    return ak_buf_addf(&o->out, "%d$", stream);
+}
+
 static bool say_size(struct ak_exec_size *ret, void *user)
 {
     (void)user;
@@ -170,6 +178,7 @@ static void run(struct script *s, const char *input, bool tty, struct outcome *o
                                       .resize_fd = -1,
                                       .size = say_size,
                                       .output = collect,
+                                      .end = collect_end,
                                       .user = o,
                                       .connect_timeout = AK_SECONDS(20)};
     char kubeconfig[] = "/tmp/ak-exec-XXXXXX";
@@ -179,6 +188,11 @@ static void run(struct script *s, const char *input, bool tty, struct outcome *o
     struct rig_peer peer = {0};
     int pipes[2] = {-1, -1}, fd = mkstemp(kubeconfig);
 
+    if (s->path) {
+        static const char *const headers[] = {"X-Who: me", NULL};
+        options.path = s->path;
+        options.headers = headers;
+    }
     s->messages.max = 1u << 20;
     o->out.max = 1u << 20;
     rig_peer_start(&peer, talk, s);
@@ -265,6 +279,28 @@ static void input_reaches_the_command_and_v5_has_words_for_its_end(void **state)
     done(&v5, &o);
 }
 
+static void channels_of_a_service_end_one_by_one(void **state)
+{
+    /* stdout "bye", then its end, then the end of a channel that nobody has */
+    struct script s = {.protocol = "v5.channel.k8s.io",
+                       .path = "/api/v1/namespaces/x/services/http:y:z/proxy/forward?a=b",
+                       .frames = "\x82\x04\x01"
+                                 "bye\x82\x02\xff\x01\x82\x02\xff\x09\x82\x01\xff",
+                       .frames_len = 6 + 4 + 4 + 3,
+                       .last = SUCCESS};
+    struct outcome o = {0};
+
+    (void)state;
+    run(&s, NULL, false, &o);
+    assert_int_equal(o.code, 0);
+    assert_string_equal(ak_buf_text(&o.out), "1bye1$");
+    assert_true(ak_has_prefix(
+        s.head, "GET /api/v1/namespaces/x/services/http:y:z/proxy/forward?a=b HTTP/1.1\r\n"));
+    assert_non_null(strstr(s.head, "X-Who: me\r\n"));
+    assert_non_null(strstr(s.head, "Sec-WebSocket-Protocol: v5.channel.k8s.io"));
+    done(&s, &o);
+}
+
 static void a_terminal_says_its_size_first(void **state)
 {
     struct script s = {.protocol = "v4.channel.k8s.io", .until = "0:in;", .last = SUCCESS};
@@ -338,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_and_exit_code_come_through),
         cmocka_unit_test(input_reaches_the_command_and_v5_has_words_for_its_end),
+        cmocka_unit_test(channels_of_a_service_end_one_by_one),
         cmocka_unit_test(a_terminal_says_its_size_first),
         cmocka_unit_test(what_goes_wrong_is_said),
     };
