@@ -4,6 +4,9 @@
 installed  session: the whole node, with our images loaded and the chart installed    (kubetest.Cluster)
 without_chart  module: the same node with our images, for tests that install by themselves
 agents     the Agents of this test's namespace                                          (kubetest.agents.Agents)
+provider   module: the stand-in for model providers, where pods reach it                (kubetest.worker.Provider)
+exo        the CLI, in this test's namespace                                            (kubetest.exo.Exo)
+worker     makes Agents of this test's namespace that can work                          (kubetest.worker.Workers)
 git_server a repository that pods can clone over HTTP, with and without a password
 """
 import base64
@@ -16,6 +19,8 @@ import threading
 import pytest
 from kubetest.agents import Agents
 from kubetest.cluster import ROOT
+from kubetest.exo import Exo
+from kubetest.worker import Provider, Workers, node_address
 
 RUNTIMES = ("claude-code", "codex", "opencode", "cline")
 STRICT = os.environ.get("AGENTKUBE_TEST_STRICT", "false")  # "true": with the least rights that work
@@ -67,6 +72,23 @@ def without_chart(cluster, images):
 @pytest.fixture
 def agents(installed, cluster, namespace):
     return Agents(installed, namespace)
+
+
+@pytest.fixture(scope="module")
+def provider(cluster, tmp_path_factory):
+    stand_in = Provider(node_address(cluster), str(tmp_path_factory.mktemp("provider")))
+    yield stand_in
+    stand_in.stop()
+
+
+@pytest.fixture
+def exo(agents, tmp_path):
+    return Exo(agents.kube.kubeconfig, agents.namespace, str(tmp_path))
+
+
+@pytest.fixture
+def worker(agents, provider):
+    return Workers(agents, provider)
 
 
 class GitServer(http.server.ThreadingHTTPServer):

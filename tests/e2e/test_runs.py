@@ -5,117 +5,18 @@ import os
 import re
 import signal
 import subprocess
-import sys
 
 import pytest
 from kubetest import wait_for
 from kubetest.agents import agent, condition
-from kubetest.cluster import ROOT
-from kubetest.exo import RUN_FAILED, TIMEOUT, Exo
+from kubetest.exo import RUN_FAILED, TIMEOUT
+from kubetest.inside import memory_holds, processes
+from kubetest.worker import KEY, RUNTIMES
 
 # What the manager asks of the API server is the same in these and in the others: they are not run again with the least rights.
 any_rights = pytest.mark.any_rights
 
-PROVIDER = ROOT + "/tests/kubetest/provider.py"
-KEY = "sk-canary-5f1c0de77a9b"
 SAYS = "OK from the stand-in"
-RUNTIMES = {"ClaudeCode": ("anthropic", "claude-opus-4-7"), "Codex": ("openai", "gpt-5-codex"),
-            "OpenCode": ("openai", "gpt-5"), "Cline": ("openai", "gpt-5")}
-
-
-class Provider:
-    """The stand-in, as a process on this machine that pods reach by the node's cable."""
-
-    def __init__(self, host, folder):
-        self.port_file = os.path.join(folder, "provider.port")
-        self.process = subprocess.Popen([sys.executable, "-B", PROVIDER, "--listen", f"{host}:0", "--key", KEY, "--port-file", self.port_file],
-                                        stdin=subprocess.DEVNULL)
-        port = wait_for(self._port, "the stand-in to listen")
-        self.url = f"http://{host}:{port}"
-
-    def _port(self):
-        assert self.process.poll() is None, "the stand-in has ended"
-        return os.path.exists(self.port_file) and open(self.port_file, encoding="utf-8").read().strip()
-
-    def base(self, provider):
-        return self.url + ("/v1" if provider == "openai" else "")
-
-    def requests(self):
-        from urllib.request import ProxyHandler, build_opener
-        with build_opener(ProxyHandler({})).open(self.url + "/requests", timeout=30) as answer:
-            return json.load(answer)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
-
-
-@pytest.fixture(scope="module")
-def provider(cluster, tmp_path_factory):
-    stand_in = Provider(f"10.250.{cluster.environment.get('AGENTKUBE_INDEX', '0')}.1", str(tmp_path_factory.mktemp("provider")))
-    yield stand_in
-    stand_in.stop()
-
-
-@pytest.fixture
-def exo(agents, tmp_path):
-    return Exo(agents.kube.kubeconfig, agents.namespace, str(tmp_path))
-
-
-@pytest.fixture
-def worker(agents, provider):
-    """worker(name, runtime, **spec): an Agent that works, and waits for its pod."""
-    agents.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "provider"}, "stringData": {"key": KEY}},
-                      namespace=agents.namespace)
-
-    def make(name, runtime="ClaudeCode", wait=True, base=None, **spec):
-        family, model = RUNTIMES[runtime]
-        spec = {"goal": {"inline": "Do what you are asked."}, "agentToken": {"secretRef": {"name": "provider", "key": "key"}},
-                "model": {"name": model, "provider": family, "baseURL": base or provider.base(family)}, **spec}
-        agents.apply(agent(name, runtime=runtime, **spec))
-        if wait:
-            agents.wait_phase(name, "Running", timeout=240)
-        return name
-    return make
-
-
-def processes(agents, name, container):
-    """[(pid, command)] on this machine of what runs in a container."""
-    pod = agents.pod(name)
-    status = next(one for one in pod["status"]["containerStatuses"] if one["name"] == container)
-    mark = status["containerID"].split("//")[1]
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
-                if mark not in file.read():
-                    continue
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                found.append((int(pid), file.read().replace(b"\0", b" ").decode(errors="replace")))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
-def memory_holds(pid, needle):
-    """Is the text anywhere in the memory of a process that it can write to, or that no file backs?"""
-    try:
-        with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-            for line in maps:
-                span, mode, _, _, inode, *_ = line.split(maxsplit=5)
-                if mode[0] != "r" or (mode[1] != "w" and inode != "0"):
-                    continue
-                first, last = (int(text, 16) for text in span.split("-"))
-                for at in range(first, last, 16 << 20):
-                    try:
-                        memory.seek(at)
-                        if needle in memory.read(min(last - at, (16 << 20) + len(needle))):
-                            return True
-                    except (OSError, ValueError, OverflowError):
-                        continue
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return False
 
 
 def final(record):
@@ -151,14 +52,14 @@ def test_a_real_cli_answers_and_never_sees_the_key(agents, exo, worker, provider
 
     slow = started(exo, "bot", "[[slow: 2000 0.5]] speak slowly please")
     wait_for(lambda: [one for one in provider.requests() if not one["finished"] and one["method"] == "POST"], "the slow call")
-    inside = processes(agents, "bot", "agent")
+    inside = processes(agents.pod("bot"), "agent")
     assert len(inside) > 1, inside  # agentlet and the program at least
     for pid, command in inside:
         assert KEY not in command
         with open(f"/proc/{pid}/environ", "rb") as file:
             assert KEY.encode() not in file.read(), command
         assert not memory_holds(pid, KEY.encode()), f"the key is in the memory of {command}"
-    keeper = [pid for pid, command in processes(agents, "bot", "keeper") if "keeper" in command]
+    keeper = [pid for pid, command in processes(agents.pod("bot"), "keeper") if "keeper" in command]
     assert any(memory_holds(pid, KEY.encode()) for pid in keeper), "the search finds nothing even where the key must be"
     found = agents.kube.kubectl("-n", agents.namespace, "exec", "bot", "-c", "agent", "--", "sh", "-c",
                                 f"grep -rslF {KEY} /agentkube /workspace /home /tmp /var/run /etc 2>/dev/null")
@@ -191,11 +92,11 @@ def test_cancel_in_mid_stream_leaves_no_process(agents, exo, worker):
     worker("bot")
     follower = exo.start("agent", "run", "bot", "[[slow: 600 0.5]] count", "--follow")
     identity = wait_for(lambda: [one for one in exo.runs("bot") if one["phase"] == "Running"], "the run to start")[0]["id"]
-    wait_for(lambda: any("claude" in command for _, command in processes(agents, "bot", "agent")), "claude to run")
+    wait_for(lambda: any("claude" in command for _, command in processes(agents.pod("bot"), "agent")), "claude to run")
     exo("run", "cancel", identity)
     assert follower.wait(60) == RUN_FAILED
     assert wait_final(exo, identity)["phase"] == "Cancelled"
-    wait_for(lambda: len(processes(agents, "bot", "agent")) == 1, "nothing but the agentlet to be left")
+    wait_for(lambda: len(processes(agents.pod("bot"), "agent")) == 1, "nothing but the agentlet to be left")
 
 
 @any_rights
@@ -234,7 +135,7 @@ def test_fifty_megabytes_of_output_pass(agents, exo, worker):
     assert done.returncode == 0, done.stderr[-2000:]
     record = exo.runs("bot")[0]
     assert record["phase"] == "Succeeded", record
-    resident = [int(line.split()[1]) for pid, command in processes(agents, "bot", "agent") if "agentlet" in command
+    resident = [int(line.split()[1]) for pid, command in processes(agents.pod("bot"), "agent") if "agentlet" in command
                 for line in open(f"/proc/{pid}/status", encoding="utf-8") if line.startswith("VmHWM")]
     assert resident and max(resident) < 24 * 1024, f"the agentlet took {max(resident)} KiB"
 
@@ -276,7 +177,7 @@ def test_a_killed_keeper_loses_no_run(agents, exo, worker):
     worker("bot", mode="system", playbook={"steps": [{"name": "long", "run": "for i in $(seq 1 30); do echo tick $i; sleep 1; done"}]})
     follower = exo.start("agent", "run", "bot", "--follow")
     wait_for(lambda: [one for one in exo.runs("bot") if one["phase"] == "Running"], "the run to start")
-    for pid, _ in processes(agents, "bot", "keeper"):
+    for pid, _ in processes(agents.pod("bot"), "keeper"):
         os.kill(pid, signal.SIGKILL)
     out, err = follower.communicate(timeout=240)
     assert follower.returncode == 0, out[-2000:] + err[-2000:]
@@ -308,7 +209,7 @@ def test_a_run_whose_container_dies_is_reported_and_not_repeated(agents, exo, wo
            playbook={"steps": [{"name": "long", "run": "echo once >> /workspace/count; sleep 600"}]})
     follower = exo.start("agent", "run", "bot", "--follow")
     wait_for(lambda: [one for one in exo.runs("bot") if one["phase"] == "Running"], "the run to start")
-    for pid, command in processes(agents, "bot", "agent"):
+    for pid, command in processes(agents.pod("bot"), "agent"):
         if "agentlet" in command:
             os.kill(pid, signal.SIGKILL)
     assert follower.wait(240) == RUN_FAILED
