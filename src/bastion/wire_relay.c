@@ -7,6 +7,7 @@
 #include <ak/base/secret.h>
 
 #define READ_SIZE (32u << 10)
+#define LAST_PATIENCE AK_SECONDS(1)
 
 /* One side: where it is read from, what waits to be written to it. */
 struct side {
@@ -128,6 +129,21 @@ static int step(struct relay *self, const struct ak_cancel *cancel, struct ak_er
     return r;
 }
 
+/* The client still gets what was meant for it, so that last words can follow at a boundary that it and the protocol agree on. */
+static void say_the_rest(struct side *client)
+{
+    const ak_msec deadline = ak_now() + LAST_PATIENCE;
+    int r = 0;
+
+    while (r >= 0 && waiting(client)) {
+        struct ak_wire_wait item = {.wire = client->wire, .want = AK_WIRE_WRITE};
+
+        r = ak_wire_wait(&item, 1, NULL, deadline, NULL);
+        if (r >= 0)
+            r = write_some(client, NULL);
+    }
+}
+
 int ak_wire_relay(struct ak_wire *client, struct ak_wire *server,
                   const struct ak_relay_protocol *protocol, void *user,
                   const struct ak_cancel *cancel, struct ak_error **reterr)
@@ -150,6 +166,8 @@ int ak_wire_relay(struct ak_wire *client, struct ak_wire *server,
         }
         r = step(self, cancel, reterr);
     }
+    if (r == AK_E_CANCELLED)
+        say_the_rest(&self->client);
     ak_buf_done(&self->client.out);
     ak_buf_done(&self->server.out);
     ak_wipe(self->data, sizeof(self->data));
