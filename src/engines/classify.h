@@ -12,7 +12,7 @@
 
 #define AK_SQL_CLASSIFY_MAX (1 << 20) /* bytes; what is longer is UNKNOWN */
 #define AK_SQL_TABLES_MAX 8           /* more are not named */
-#define AK_SQL_NAME_MAX 128           /* bytes of a name, with its end; what is longer is not named */
+#define AK_SQL_NAME_MAX 128 /* bytes of a name, with its end; what is longer is not named */
 
 struct ak_sql_facts {
     size_t statements; /* that say something; 0: only comments and blanks */

@@ -16,7 +16,9 @@
 #define AK_ENGINES_ENGINE_H
 
 #include <ak/api/tool.h>
+#include <ak/base/arena.h>
 #include <ak/base/compiler.h>
+#include <ak/base/error.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,7 +42,8 @@ struct ak_operation {
     const char *name;        /* query */
     const char *title;       /* Query */
     const char *description; /* for the model; one or two sentences */
-    const char *schema;      /* JSON Schema of the arguments, as text: an object, additionalProperties false */
+    const char
+        *schema; /* JSON Schema of the arguments, as text: an object, additionalProperties false */
     /* The most that it can do by construction; what it does in one call says ak_policy_decide(). READ: its engine
      * forces it (a READ ONLY transaction or its like), besides what the policy refuses before. */
     enum ak_statement_class at_most;
@@ -48,9 +51,11 @@ struct ak_operation {
 };
 
 enum ak_engine_flags {
-    AK_ENGINE_FORWARD = 1 << 0,   /* `exo tool forward`: the bastion adds the credential */
-    AK_ENGINE_PROVISION = 1 << 1, /* spec.permissions become a user or role that we make in the system */
-    AK_ENGINE_DIRECT = 1 << 2,    /* the client program itself needs the credential: it is mounted there too */
+    AK_ENGINE_FORWARD = 1 << 0, /* `exo tool forward`: the bastion adds the credential */
+    AK_ENGINE_PROVISION =
+        1 << 1, /* spec.permissions become a user or role that we make in the system */
+    AK_ENGINE_DIRECT =
+        1 << 2, /* the client program itself needs the credential: it is mounted there too */
     AK_ENGINE_TESTED = 1 << 3,    /* tested against a real server, not a stand-in */
     AK_ENGINE_READ_ONLY = 1 << 4, /* can force reading only, without an identity of its own */
     AK_ENGINE_SQL = 1 << 5,       /* speaks SQL: query, execute, list_tables, describe_table */
@@ -116,10 +121,11 @@ struct ak_engine_info {
     const char *name;   /* spec.type */
     const char *title;  /* PostgreSQL */
     const char *family; /* of src/bastion/engines: postgres, mysql, redis, http, process */
-    const char *image;  /* name of our image below adaptivelive/, for ak_image_default(); NULL: spec.image must say */
-    uint16_t port;      /* the usual one; 0: the type has none */
-    uint16_t tls_port;  /* the usual one with TLS, where that is another; else the same */
-    unsigned flags;     /* enum ak_engine_flags */
+    const char *
+        image; /* name of our image below adaptivelive/, for ak_image_default(); NULL: spec.image must say */
+    uint16_t port;        /* the usual one; 0: the type has none */
+    uint16_t tls_port;    /* the usual one with TLS, where that is another; else the same */
+    unsigned flags;       /* enum ak_engine_flags */
     uint32_t config;      /* fields of spec.config that it uses */
     uint32_t places;      /* those of them of which exactly one must be set; 0: none need be */
     uint32_t permissions; /* fields of spec.permissions that it uses */
@@ -137,8 +143,24 @@ const struct ak_operation *ak_engine_operation(const struct ak_engine_info *info
 enum ak_ssl_mode ak_tool_ssl_mode(const struct ak_tool_spec *spec);
 /* spec.tls.caRef, else config.caRef, else NULL. */
 const struct ak_secret_key_ref *ak_tool_ca_ref(const struct ak_tool_spec *spec);
-/* config.port, else the one in config.url, else the usual one of the type; 0: it has none. */
+/*
+ * The port that the bastion connects to: config.port, else the one in config.url, else the usual one of the type and
+ * its use of TLS; for rabbitmq that of the management API. 0: it has none (custom) or it is in the credential
+ * (kubernetes with a kubeconfig).
+ */
 uint16_t ak_tool_port(const struct ak_tool_spec *spec);
+
+struct ak_tool_endpoint {
+    const char *host; /* NULL: any, it is not known from the spec */
+    uint16_t port;    /* 0: any */
+};
+/*
+ * Everything that the bastion connects to, for its NetworkPolicy: the brokers of kafka, a cloud's token endpoint. In
+ * the arena. Empty for a Tool that says nothing (kubernetes with a kubeconfig, custom).
+ */
+AK_MUST_USE int ak_tool_endpoints(const struct ak_tool_spec *spec, struct ak_arena *arena,
+                                  const struct ak_tool_endpoint **ret, size_t *ret_n,
+                                  struct ak_error **reterr);
 /* spec.image, else config.image (custom), else NULL: the type's default. */
 const char *ak_tool_image(const struct ak_tool_spec *spec);
 

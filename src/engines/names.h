@@ -19,6 +19,7 @@ AK_MUST_USE int ak_identity_name(const char *uid, bool writer, char *buf, size_t
 
 /* Name of an MCP tool: TOOL_operation, in [A-Za-z0-9_-]; a long one is cut and ends with 6 hex digits of a hash of the
  * whole. -EINVAL: an empty name, or one with characters that no Tool's name has. */
-AK_MUST_USE int ak_mcp_tool_name(const char *tool, const char *operation, char buf[AK_MCP_NAME_MAX + 1]);
+AK_MUST_USE int ak_mcp_tool_name(const char *tool, const char *operation,
+                                 char buf[AK_MCP_NAME_MAX + 1]);
 
 #endif

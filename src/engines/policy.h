@@ -14,7 +14,8 @@
 #include "engines/classify.h"
 
 /* Sessions are decided about like operations, by these names. */
-#define AK_OPERATION_EXEC "exec"       /* arguments {"args": [...]} or {"stdin": "..."}, both may be left out */
+#define AK_OPERATION_EXEC                                                                          \
+    "exec" /* arguments {"args": [...]} or {"stdin": "..."}, both may be left out */
 #define AK_OPERATION_CONNECT "connect" /* no arguments */
 #define AK_OPERATION_FORWARD "forward" /* no arguments */
 
@@ -22,7 +23,8 @@ struct ak_decision {
     bool allowed;
     bool needs_approval; /* it is allowed once a person has agreed */
     enum ak_statement_class class;
-    const char *rule;   /* path of the rule that decides: "spec.permissions.grants[1]", "spec.approval", "engine" */
+    const char *
+        rule; /* path of the rule that decides: "spec.permissions.grants[1]", "spec.approval", "engine" */
     const char *reason; /* in a sentence; never with a literal of the statement */
 };
 /*
@@ -68,11 +70,13 @@ enum ak_statement_class ak_privilege_class(enum ak_tool_type type, const char *p
 
 /* One of the grants that an identity is to have, with the defaults filled in. */
 struct ak_effective_grant {
-    const char *database; /* config.databaseName where the grant has none (virtualHost for rabbitmq); NULL: neither has */
-    const char *schema;   /* NULL: the engine's default (postgres: public) */
+    const char *
+        database; /* config.databaseName where the grant has none (virtualHost for rabbitmq); NULL: neither has */
+    const char *schema;            /* NULL: the engine's default (postgres: public) */
     const char *const *privileges; /* in capitals, each once, NULL-terminated; never empty */
-    const char *const *objects;    /* NULL-terminated; empty: all of the schema or database, future ones too */
-    size_t index;                  /* of the grant in spec.permissions.grants; SIZE_MAX: the default to read */
+    const char *const
+        *objects; /* NULL-terminated; empty: all of the schema or database, future ones too */
+    size_t index; /* of the grant in spec.permissions.grants; SIZE_MAX: the default to read */
 };
 /*
  * The grants of one identity: the writer's are all, the reader's those privileges of them that only read; readOnly
