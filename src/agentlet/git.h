@@ -8,7 +8,7 @@
 #ifndef AK_AGENTLET_GIT_H
 #define AK_AGENTLET_GIT_H
 
-#include "agentlet/family.h"
+#include "process/family.h"
 #include "agentlet/job.h"
 #include "agentlet/poller.h"
 #include "agentlet/repo_url.h"

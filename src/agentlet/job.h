@@ -7,7 +7,7 @@
 #ifndef AK_AGENTLET_JOB_H
 #define AK_AGENTLET_JOB_H
 
-#include "agentlet/family.h"
+#include "process/family.h"
 #include "agentlet/poller.h"
 #include "agentlet/relay.h"
 

@@ -2,7 +2,7 @@
 #include "agentlet/supervisor.h"
 
 #include "agentlet/endpoint.h"
-#include "agentlet/family.h"
+#include "process/family.h"
 #include "agentlet/job.h"
 #include "agentlet/poller.h"
 #include "agentlet/runs/api.h"

@@ -8,10 +8,10 @@
 
 #include <ak/base/alloc.h>
 #include <ak/base/log.h>
-#include <ak/base/text.h>
 #include <ak/net/http_relay.h>
 
-#include "keeper/credential.h"
+#include "door/answers.h"
+#include "door/credential.h"
 
 #define JSON_TYPE "application/json"
 #define HEAD_TIMEOUT AK_SECONDS(30)
@@ -28,68 +28,14 @@ struct ak_link {
     bool away; /* the agentlet was not there the last time, and it was said */
 };
 
-/* A Status object, as Kubernetes answers errors. */
-static int write_status(int code, const char *reason, const char *message, int retry_after,
-                        struct ak_buf *out)
-{
-    int r = ak_buf_addf(out,
-                        "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},"
-                        "\"status\":\"Failure\",\"reason\":\"%s\",\"code\":%d,",
-                        reason, code);
-
-    if (r >= 0 && retry_after)
-        r = ak_buf_addf(out, "\"details\":{\"retryAfterSeconds\":%d},", retry_after);
-    if (r >= 0)
-        r = ak_buf_adds(out, "\"message\":");
-    if (r >= 0)
-        r = ak_buf_add_json_string(out, message, strlen(message));
-    return r < 0 ? r : ak_buf_adds(out, "}");
-}
-
-static void reply_status(struct ak_http_exchange *ex, int code, const char *reason,
-                         const char *message)
-{
-    static const char *const extra[] = {"Retry-After: 1", NULL};
-    AK_AUTO(ak_buf) body = AK_BUF_INIT(4096);
-    bool later = code == 503;
-
-    if (write_status(code, reason, message, later ? 1 : 0, &body) < 0)
-        ak_buf_clear(&body);
-    ak_http_reply_text(ex, code, JSON_TYPE, ak_buf_text(&body), body.len, later ? extra : NULL);
-}
-
 /* --- who we are --- */
-
-static int write_identity(struct ak_link *self, struct ak_buf *out, struct ak_error **reterr)
-{
-    const struct ak_secret *token = NULL;
-    const char *uid = self->settings->pod_uid, *text;
-    size_t len;
-    int r = ak_credential_file_read(&self->token, &token, reterr);
-
-    if (r < 0)
-        return r;
-    if (!token || !self->pin)
-        return ak_error_set(reterr, -ENOENT, "this pod has no token");
-    text = ak_secret_peek(token, &len);
-    r = ak_buf_adds(out, "{\"podUID\":");
-    if (r >= 0)
-        r = ak_buf_add_json_string(out, uid, strlen(uid));
-    if (r >= 0)
-        r = ak_buf_addf(out, ",\"pin\":\"%s\",\"token\":", self->pin);
-    if (r >= 0)
-        r = ak_buf_add_json_string(out, text, len);
-    if (r >= 0)
-        r = ak_buf_adds(out, "}");
-    return r < 0 ? ak_error_set(reterr, r, "identity: %s", ak_code_text(r)) : 0;
-}
 
 void ak_link_identity(struct ak_link *self, struct ak_http_exchange *ex)
 {
     static const char *const extra[] = {"Cache-Control: no-store", NULL};
     AK_AUTO_PTR(ak_error) err = NULL;
-    AK_AUTO(ak_buf) body = {.max = 2 * AK_CREDENTIAL_MAX, .wipe = true};
-    int r = write_identity(self, &body, &err);
+    AK_AUTO(ak_buf) body = {.max = AK_DOOR_IDENTITY_MAX, .wipe = true};
+    int r = ak_door_write_identity(&self->token, self->settings->pod_uid, self->pin, &body, &err);
 
     ak_counters_begin(self->counters, AK_DOOR_RELAY);
     ak_counters_end(self->counters, AK_DOOR_RELAY, r < 0 ? 503 : 200);
@@ -99,7 +45,7 @@ void ak_link_identity(struct ak_link *self, struct ak_http_exchange *ex)
     }
     ak_warn("keeper", "the pod's token cannot be read, the manager cannot trust this pod",
             AK_ERR(err));
-    reply_status(ex, 503, "ServiceUnavailable", ak_error_message(err));
+    ak_door_reply_status(ex, 503, "ServiceUnavailable", ak_error_message(err));
 }
 
 /* --- the agentlet --- */
@@ -112,9 +58,10 @@ static void on_failed(struct ak_http_exchange *ex, int code, const struct ak_err
         ak_warn("keeper", "the agentlet does not answer", AK_ERR(err));
     self->away = true;
     if (code == -ETIMEDOUT)
-        reply_status(ex, 504, "Timeout", "the agentlet is too slow");
+        ak_door_reply_status(ex, 504, "Timeout", "the agentlet is too slow");
     else
-        reply_status(ex, 503, "ServiceUnavailable", "the agentlet is not there at the moment");
+        ak_door_reply_status(ex, 503, "ServiceUnavailable",
+                             "the agentlet is not there at the moment");
 }
 
 static void on_end(int status, uint64_t bytes, int code, void *user)
@@ -146,9 +93,9 @@ void ak_link_relay(struct ak_link *self, struct ak_http_exchange *ex)
         return;
     ak_counters_end(self->counters, AK_DOOR_RELAY, r == -ENOMEM ? 503 : 400);
     if (r == -ENOMEM)
-        reply_status(ex, 503, "ServiceUnavailable", "out of memory");
+        ak_door_reply_status(ex, 503, "ServiceUnavailable", "out of memory");
     else
-        reply_status(ex, 400, "BadRequest", ak_error_message(err));
+        ak_door_reply_status(ex, 400, "BadRequest", ak_error_message(err));
 }
 
 bool ak_link_is_up(const struct ak_link *self)

@@ -10,7 +10,7 @@
 #include <ak/base/text.h>
 #include <ak/net/http_relay.h>
 
-#include "keeper/credential.h"
+#include "door/credential.h"
 #include "keeper/model_request.h"
 #include "keeper/provider_error.h"
 

@@ -35,32 +35,6 @@ static const struct setting settings[] = {
     {"AGENTKUBE_PROBE_LISTEN", ":8086", LISTEN, AT(probe)},
 };
 
-static bool is_address(const char *host)
-{
-    unsigned char address[sizeof(struct in6_addr)];
-
-    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-}
-
-static int parse_listen(const char *text, struct ak_listen *ret)
-{
-    const char *colon = strrchr(text, ':');
-    const char *host = text;
-    size_t len = colon ? (size_t)(colon - text) : 0;
-
-    if (!colon || ak_parse_u16(colon + 1, &ret->port) < 0)
-        return -EINVAL;
-    if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
-        host++;
-        len -= 2;
-    }
-    if (len >= sizeof(ret->host))
-        return -EINVAL;
-    memcpy(ret->host, host, len);
-    ret->host[len] = '\0';
-    return len == 0 || is_address(ret->host) ? 0 : -EINVAL;
-}
-
 /* Who gave a URL with a password would find it in a process list, so it is refused and not quoted. */
 static int check_url(const struct setting *s, const char *value, struct ak_error **reterr)
 {
@@ -87,7 +61,7 @@ static int set_one(const struct setting *s, const char *value, struct ak_keeper_
     int r;
 
     if (s->kind == LISTEN) {
-        if (parse_listen(value, (struct ak_listen *)(void *)field) < 0)
+        if (ak_listen_parse(value, (struct ak_listen *)(void *)field) < 0)
             return ak_error_set(reterr, -EINVAL,
                                 "%s \"%s\": must be ADDRESS:PORT, or :PORT for all addresses",
                                 s->name, value);

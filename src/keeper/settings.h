@@ -11,13 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AK_LISTEN_HOST 64
-
-/* "127.0.0.1:8085", "[::1]:8085", or ":8084" for all addresses. */
-struct ak_listen {
-    char host[AK_LISTEN_HOST]; /* "": all addresses */
-    uint16_t port;             /* 0: any free one */
-};
+#include "door/listen.h"
 
 /* All text is borrowed from the environment or from literals. */
 struct ak_keeper_settings {

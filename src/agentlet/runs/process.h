@@ -6,7 +6,7 @@
 #ifndef AK_AGENTLET_RUNS_PROCESS_H
 #define AK_AGENTLET_RUNS_PROCESS_H
 
-#include "agentlet/family.h"
+#include "process/family.h"
 #include "agentlet/poller.h"
 
 #include <ak/base/compiler.h>

@@ -6,7 +6,7 @@
 #ifndef AK_AGENTLET_RUNS_RUN_H
 #define AK_AGENTLET_RUNS_RUN_H
 
-#include "agentlet/family.h"
+#include "process/family.h"
 #include "agentlet/poller.h"
 #include "agentlet/runs/console.h"
 #include "agentlet/runs/course.h"

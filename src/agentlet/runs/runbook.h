@@ -8,7 +8,7 @@
 #ifndef AK_AGENTLET_RUNS_RUNBOOK_H
 #define AK_AGENTLET_RUNS_RUNBOOK_H
 
-#include "agentlet/family.h"
+#include "process/family.h"
 #include "agentlet/poller.h"
 #include "agentlet/runs/console.h"
 #include "agentlet/runs/record.h"

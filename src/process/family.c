@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agentlet/family.h"
+#include "process/family.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -17,17 +17,35 @@ int ak_family_init(struct ak_family *self, struct ak_error **reterr)
 }
 
 /* posix_spawn's calls return positive errno values. */
-static int prepare_files(posix_spawn_file_actions_t *actions, const struct ak_spawn *what)
+static int prepare_streams(posix_spawn_file_actions_t *actions, const struct ak_spawn *what)
 {
-    int e = what->input > 0
-                ? posix_spawn_file_actions_adddup2(actions, what->input, STDIN_FILENO)
-                : posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    int e;
+
+    /* The first terminal that the leader of a session opens becomes its controlling one. */
+    if (what->terminal) {
+        e = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, what->terminal, O_RDWR, 0);
+        if (e == 0)
+            e = posix_spawn_file_actions_adddup2(actions, STDIN_FILENO, STDOUT_FILENO);
+        if (e == 0)
+            e = posix_spawn_file_actions_adddup2(actions, STDIN_FILENO, STDERR_FILENO);
+        return e;
+    }
+    e = what->input > 0
+            ? posix_spawn_file_actions_adddup2(actions, what->input, STDIN_FILENO)
+            : posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 
     if (e == 0)
         e = posix_spawn_file_actions_adddup2(actions, what->output, STDOUT_FILENO);
     if (e == 0)
         e = posix_spawn_file_actions_adddup2(actions, what->error > 0 ? what->error : what->output,
                                              STDERR_FILENO);
+    return e;
+}
+
+static int prepare_files(posix_spawn_file_actions_t *actions, const struct ak_spawn *what)
+{
+    int e = prepare_streams(actions, what);
+
     if (e == 0 && what->cwd)
         e = posix_spawn_file_actions_addchdir_np(actions, what->cwd);
     return e;

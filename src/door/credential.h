@@ -9,8 +9,8 @@
  *
  * Thread: one.
  */
-#ifndef AK_KEEPER_CREDENTIAL_H
-#define AK_KEEPER_CREDENTIAL_H
+#ifndef AK_DOOR_CREDENTIAL_H
+#define AK_DOOR_CREDENTIAL_H
 
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>

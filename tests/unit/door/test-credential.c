@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "keeper/credential.h"
+#include "door/credential.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes. What the agentlet starts gets a session, and so a process group, of its own, and is
- * remembered until the last member of the group is gone; whatever else dies in the container is
- * reaped. Signals must be blocked before the first start; children get them back as they are by
+ * The processes of a container's PID 1 (the agentlet's, the bastion's client). What it starts gets a
+ * session, and so a process group, of its own, and is remembered until the last member of the group
+ * is gone; whatever else dies in the container is reaped. Signals must be blocked before the first start; children get them back as they are by
  * default. Thread: one.
  */
-#ifndef AK_AGENTLET_FAMILY_H
-#define AK_AGENTLET_FAMILY_H
+#ifndef AK_PROCESS_FAMILY_H
+#define AK_PROCESS_FAMILY_H
 
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>
@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define AK_FAMILY_MAX 16
+#define AK_FAMILY_MAX 256 /* groups; who wants fewer says so before it starts one */
 
 /* `status` is of waitpid(2). Called once for each process that was started. */
 typedef void (*ak_exit_fn)(void *user, int status);
@@ -40,6 +40,8 @@ struct ak_spawn {
     int output;              /* becomes stdout, and stderr if that has none of its own */
     int error;               /* becomes stderr; 0: none */
     int input;               /* becomes stdin; 0: /dev/null */
+    const char *
+        terminal; /* NULL, or the path of a terminal that becomes the controlling one and all three */
 };
 
 /* Makes orphans come to us: as PID 1 they do anyway, otherwise by becoming a subreaper. */
