@@ -34,6 +34,7 @@ enum ak_exo_operand {
     AK_OPERAND_AGENT,     /* one agent */
     AK_OPERAND_AGENT_RUN, /* an agent and one of its runs */
     AK_OPERAND_RUN,       /* a run's id, or AGENT/ID */
+    AK_OPERAND_FIRST,     /* one object of the command's kind, then words of another sort */
     AK_OPERAND_SHELL,     /* bash, zsh, fish */
 };
 
@@ -51,6 +52,7 @@ struct ak_command {
     const char *kind; /* the kind of objects that it is about, or NULL */
     const char *about, *more;
     bool is_offline, is_hidden;
+    bool takes_rest; /* words behind "--" */
 };
 
 /* Texts point into argv, the environment or the arena; NULL: not given. */
@@ -63,13 +65,14 @@ struct ak_exo_options {
     const char *const *rest; /* what follows "--", NULL-terminated; NULL: there was none */
 
     const char *kubeconfig, *context, *namespace_, *operator_namespace, *selector, *key;
-    const char *field_manager;
+    const char *field_manager, *address, *reason;
     bool all_namespaces, watch, follow, no_color, force_conflicts, dry_run, wait, ignore_not_found;
-    bool client_only, no_headers, all, tty_off;
+    bool client_only, no_headers, all, tty_off, read_only;
     bool kubeconfig_is_default; /* ~/.kube/config, because nothing else was said */
     int output;                 /* enum ak_exo_output */
     ak_msec timeout, hold;      /* 0: not given */
-    int64_t tail;               /* -1: not given */
+    ak_msec idle_limit;         /* 0: not given */
+    int64_t tail, speed;        /* -1: not given */
     struct ak_flag_list files;
 
     const char *home, *service_host, *service_port, *https_proxy, *no_proxy;
@@ -85,6 +88,8 @@ AK_MUST_USE int ak_command_help(const struct ak_exo_options *self, struct ak_buf
 /* "agent list", into a buffer. */
 const char *ak_command_label(const struct ak_command *command, char buf[static 64]);
 
+/* Names of enum ak_exo_output, NULL-terminated. */
+extern const char *const ak_command_outputs[];
 /* All commands, ended by one whose verb is NULL. */
 const struct ak_command *ak_command_table(void);
 /* "agents" -> "agent"; NULL: no noun. */

@@ -97,6 +97,9 @@ static void complete_operand(struct ak_completion *self)
     case AK_OPERAND_OBJECTS:
         self->names = AK_COMPLETE_OBJECTS;
         return;
+    case AK_OPERAND_FIRST:
+        self->names = at == 0 ? AK_COMPLETE_OBJECTS : AK_COMPLETE_NONE;
+        return;
     case AK_OPERAND_AGENT:
         self->names = at == 0 ? AK_COMPLETE_AGENTS : AK_COMPLETE_NONE;
         return;

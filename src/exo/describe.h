@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An Agent in words. Pure. */
+/* An Agent or a Tool in words. Pure. */
 #ifndef AK_EXO_DESCRIBE_H
 #define AK_EXO_DESCRIBE_H
 
@@ -12,5 +12,7 @@
 /* `events` is an array of core/v1 Events about it, or NULL. */
 AK_MUST_USE int ak_describe_agent(const json_t *agent, const json_t *events, ak_msec wall_now,
                                   struct ak_buf *out);
+AK_MUST_USE int ak_describe_tool(const json_t *tool, const json_t *events, ak_msec wall_now,
+                                 struct ak_buf *out);
 
 #endif

@@ -6,6 +6,12 @@
 
 #include <ak/base/text.h>
 
+void ak_exo_init(struct ak_exo *self, const struct ak_exo_options *options, struct ak_arena *arena)
+{
+    *self = (struct ak_exo){.options = options, .arena = arena};
+    ak_mutex_init(&self->token_lock);
+}
+
 int ak_exo_connect(struct ak_exo *self, struct ak_error **reterr)
 {
     const struct ak_exo_options *o = self->options;
@@ -33,6 +39,7 @@ void ak_exo_done(struct ak_exo *self)
     self->token = ak_secret_free(self->token);
     self->client = ak_client_free(self->client);
     self->config = ak_kube_config_free(self->config);
+    ak_mutex_done(&self->token_lock);
 }
 
 enum ak_exit ak_exo_exit_of(int code, const struct ak_error *err)

@@ -6,7 +6,8 @@
  *     objects  lists as tables, JSON, YAML             proxy    requests to the manager's invocation API
  *     follow   a run's events, over broken lines       render   events as lines for people
  *     records  runs by name, as rows                   shown    events on this terminal
- *     doctor   what is between here and a run          verb_*.c the verbs
+ *     doctor   what is between here and a run          tools    what the verbs of Tools share
+ *     verb_*.c the verbs                               command_table  every command and flag
  *
  * Objects are read and written with the user's own rights, straight at the apiserver. Runs go through the
  * apiserver's service proxy to the manager, which asks the apiserver who the user is and what is allowed.
@@ -47,10 +48,13 @@ struct ak_exo {
     struct ak_screen screen;
     struct ak_kube_config *config; /* NULL before ak_exo_connect() */
     struct ak_client *client;
-    const char *ns;          /* of this call */
-    struct ak_secret *token; /* for the manager; NULL before it is needed */
+    const char *ns;             /* of this call */
+    struct ak_mutex token_lock; /* guards what follows */
+    struct ak_secret *token;    /* for the manager; NULL before it is needed */
+    ak_msec token_since;
 };
 
+void ak_exo_init(struct ak_exo *self, const struct ak_exo_options *options, struct ak_arena *arena);
 /* Reads the kubeconfig; sends nothing. Done by main() for every command that talks to a cluster. */
 AK_MUST_USE int ak_exo_connect(struct ak_exo *self, struct ak_error **reterr);
 void ak_exo_done(struct ak_exo *self);

@@ -19,10 +19,11 @@ static int print_help(const struct ak_exo_options *options)
 
 static int run(const struct ak_exo_options *options, struct ak_arena *arena)
 {
-    struct ak_exo self = {.options = options, .arena = arena};
     AK_AUTO_PTR(ak_error) err = NULL;
+    struct ak_exo self;
     int r = 0;
 
+    ak_exo_init(&self, options, arena);
     ak_screen_init(&self.screen, options->environ_, options->no_color);
     if (!options->command->is_offline)
         r = ak_exo_connect(&self, &err);

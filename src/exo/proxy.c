@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <ak/base/text.h>
+#include <ak/kube/exec.h>
 
 #include "exo/objects.h"
 
@@ -75,9 +76,11 @@ static int mint(struct ak_exo *self, struct ak_secret **ret, struct ak_error **r
 
 static int get_token(struct ak_exo *self, const struct ak_cancel *cancel, struct ak_error **reterr)
 {
-    if (self->token)
+    if (self->token && ak_now() - self->token_since < AK_SECONDS(AK_PROXY_TOKEN_SECONDS) / 2)
         return 0;
+    ak_proxy_forget(self);
     int r = ak_kube_config_token(self->config, cancel, &self->token, reterr);
+    self->token_since = ak_now();
     return r < 0 || self->token ? r : mint(self, &self->token, reterr);
 }
 
@@ -116,19 +119,25 @@ static int prepare(struct ak_exo *self, const struct ak_proxy_call *call, struct
         .key_line = AK_BUF_INIT(1024),
         .event_line = AK_BUF_INIT(256),
     };
+    ak_mutex_lock(&self->token_lock);
     int r = get_token(self, call->cancel, reterr);
-    if (r >= 0 && call->body)
-        r = ak_json_write(call->body, &req->body, reterr);
+    if (r >= 0)
+        r = add_lines(self, call, req);
+    ak_mutex_unlock(&self->token_lock);
     if (r < 0)
-        return r;
+        return reterr && *reterr
+                   ? r
+                   : ak_error_set(reterr, r, "the headers of the request: %s", ak_code_text(r));
+    if (call->body) {
+        r = ak_json_write(call->body, &req->body, reterr);
+        if (r < 0)
+            return r;
+    }
     if (ak_buf_adds(&req->path, "/api/v1/namespaces/") < 0 ||
         ak_buf_add_url_escaped(&req->path, self->options->operator_namespace) < 0 ||
         ak_buf_addf(&req->path, "/services/http:" AK_EXO_NAME ":invoke/proxy/api/v1%s",
                     call->path) < 0)
         return ak_error_set(reterr, AK_E_TOO_LARGE, "the address is too long");
-    r = add_lines(self, call, req);
-    if (r < 0)
-        return ak_error_set(reterr, r, "the headers of the request: %s", ak_code_text(r));
     req->call = (struct ak_call){
         .method = call->method,
         .path = ak_buf_text(&req->path),
@@ -185,6 +194,38 @@ int ak_proxy_stream(struct ak_exo *self, struct ak_loop *loop, const struct ak_p
     int r = prepare(self, call, &req, reterr);
 
     return r < 0 ? r : ak_client_stream_call(self->client, loop, &req.call, ops, user, ret, reterr);
+}
+
+int ak_proxy_text(struct ak_exo *self, const struct ak_proxy_call *call, struct ak_buf *out,
+                  struct ak_error **reterr)
+{
+    AK_AUTO(request) req = {0};
+    int r = prepare(self, call, &req, reterr);
+
+    if (r < 0)
+        return r;
+    r = ak_client_call_raw(self->client, &req.call, out, reterr);
+    return r < 0 ? ak_proxy_explain(self, r, reterr) : 0;
+}
+
+int ak_proxy_channels(struct ak_exo *self, const struct ak_proxy_call *call,
+                      struct ak_exec_options *io, int *ret_exit_code, struct ak_error **reterr)
+{
+    AK_AUTO(request) req = {0};
+    int r = prepare(self, call, &req, reterr);
+
+    if (r < 0)
+        return r;
+    io->path = req.call.path;
+    io->headers = req.lines;
+    r = ak_exec(self->client, io, ret_exit_code, reterr);
+    return r < 0 ? ak_proxy_explain(self, r, reterr) : 0;
+}
+
+int ak_proxy_ready(struct ak_exo *self, struct ak_error **reterr)
+{
+    const struct ak_proxy_call call = {.method = "GET", .path = "/whoami"};
+    return ak_proxy_do(self, &call, NULL, reterr);
 }
 
 const char *ak_proxy_runs_path(struct ak_exo *self, const char *agent, const char *id,

@@ -13,7 +13,7 @@
 #include "exo/exo.h"
 
 #define AK_PROXY_MAX_PATH 4096
-#define AK_PROXY_TOKEN_SECONDS 600
+#define AK_PROXY_TOKEN_SECONDS 600 /* asked for again when half of it is over */
 
 struct ak_proxy_call {
     const char *method;
@@ -34,6 +34,17 @@ AK_MUST_USE int ak_proxy_stream(struct ak_exo *self, struct ak_loop *loop,
                                 const struct ak_proxy_call *call,
                                 const struct ak_http_stream_ops *ops, void *user,
                                 struct ak_http_stream **ret, struct ak_error **reterr);
+/* The same for an answer that is no JSON: its body, as it is. */
+AK_MUST_USE int ak_proxy_text(struct ak_exo *self, const struct ak_proxy_call *call,
+                              struct ak_buf *out, struct ak_error **reterr);
+/* The same for channels as of pods/exec (<ak/kube/exec.h>): sets path and headers of `io`, and blocks until their
+ * end. Thread: any, several at a time. */
+struct ak_exec_options;
+AK_MUST_USE int ak_proxy_channels(struct ak_exo *self, const struct ak_proxy_call *call,
+                                  struct ak_exec_options *io, int *ret_exit_code,
+                                  struct ak_error **reterr);
+/* Is there a manager that knows us? */
+AK_MUST_USE int ak_proxy_ready(struct ak_exo *self, struct ak_error **reterr);
 /* Drops the token, so that the next request gets a fresh one. */
 void ak_proxy_forget(struct ak_exo *self);
 /* Says what a failed request means here; `code` and *reterr as ak_proxy_do gives them. Returns the code. */
