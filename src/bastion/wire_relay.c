@@ -107,8 +107,10 @@ static unsigned wants(const struct relay *self, const struct side *s, bool may_r
 
 static int step(struct relay *self, const struct ak_cancel *cancel, struct ak_error **reterr)
 {
-    const bool room =
-        waiting(&self->server) <= AK_RELAY_FULL && waiting(&self->client) <= AK_RELAY_FULL;
+    const bool paused =
+        self->protocol->is_client_paused && self->protocol->is_client_paused(self->user);
+    const bool room = !paused && waiting(&self->server) <= AK_RELAY_FULL &&
+                      waiting(&self->client) <= AK_RELAY_FULL;
     /* The client waits for room on both sides, as both may grow from what it sends; the server only for the client's. */
     struct ak_wire_wait items[2] = {
         {.wire = self->client.wire,

@@ -26,6 +26,8 @@ struct ak_relay_protocol {
                        struct ak_buf *to_client, struct ak_error **reterr);
     int (*from_server)(void *user, const uint8_t *data, size_t len, struct ak_buf *to_server,
                        struct ak_buf *to_client, struct ak_error **reterr);
+    /* The client is not read while this says so (until from_server() was called again); may be NULL. */
+    bool (*is_client_paused)(void *user);
     /* The bytes that went through since the last call; may be NULL. */
     void (*moved)(void *user, uint64_t from_client, uint64_t from_server);
 };
@@ -36,8 +38,8 @@ enum ak_relay_end {
     AK_RELAY_PROTOCOL_ENDED, /* a function returned 1 */
 };
 /*
- * Until one of them ends (returns an enum ak_relay_end), `cancel` is set (AK_E_CANCELLED; nothing more was written: the caller explains
- * it to the client), or something breaks (negative). The wires stay the caller's. Deadlines of the wires do not count here.
+ * Until one of them ends (returns an enum ak_relay_end), `cancel` is set (AK_E_CANCELLED; what waited for the client
+ * was written, if it took it within a second: the caller adds the explanation), or something breaks (negative). The wires stay the caller's. Deadlines of the wires do not count here.
  */
 AK_MUST_USE int ak_wire_relay(struct ak_wire *client, struct ak_wire *server,
                               const struct ak_relay_protocol *protocol, void *user,
