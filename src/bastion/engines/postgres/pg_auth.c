@@ -258,6 +258,20 @@ int ak_pg_md5(const struct ak_secret *password, const char *user, const uint8_t 
     return 0;
 }
 
+int ak_pg_md5_stored(const struct ak_secret *password, const char *user,
+                     char ret[static AK_PG_MD5_SIZE], struct ak_error **reterr)
+{
+    char inner[33];
+    size_t len;
+    const char *text = ak_secret_peek(password, &len);
+
+    if (!md5_hex(text, len, user, strlen(user), inner))
+        return ak_error_set(reterr, -ENOTSUP, "this build of OpenSSL has no MD5");
+    (void)snprintf(ret, AK_PG_MD5_SIZE, "md5%s", inner);
+    ak_wipe(inner, sizeof(inner));
+    return 0;
+}
+
 int ak_pg_verifier(const struct ak_secret *password, struct ak_buf *out, struct ak_error **reterr)
 {
     uint8_t salt[SALT];

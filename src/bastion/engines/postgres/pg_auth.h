@@ -45,6 +45,10 @@ AK_MUST_USE int ak_pg_md5(const struct ak_secret *password, const char *user,
                           const uint8_t salt[static 4], char ret[static AK_PG_MD5_SIZE],
                           struct ak_error **reterr);
 
+/* The same words as a server keeps of it, without a salt of the moment. */
+AK_MUST_USE int ak_pg_md5_stored(const struct ak_secret *password, const char *user,
+                                 char ret[static AK_PG_MD5_SIZE], struct ak_error **reterr);
+
 /* SCRAM-SHA-256$4096:SALT$STORED:SERVER, as in pg_authid. Fresh salt. */
 AK_MUST_USE int ak_pg_verifier(const struct ak_secret *password, struct ak_buf *out,
                                struct ak_error **reterr);

@@ -176,11 +176,11 @@ static const char *choose_database(const struct ak_target *target, const struct 
     const char *asked = w->database && *w->database ? w->database : NULL;
 
     *ret_refused = NULL;
-    if (!own)
-        return asked;
-    if (asked && strcmp(asked, own) != 0 && !(w->user && strcmp(asked, w->user) == 0))
+    if (asked && w->user && strcmp(asked, w->user) == 0)
+        asked = NULL;
+    if (own && asked && strcmp(asked, own) != 0)
         *ret_refused = own;
-    return own;
+    return own ? own : asked;
 }
 
 static int negotiate(struct client *self, const struct wishes *w, struct ak_buf *out)
