@@ -43,10 +43,11 @@ enum ak_statement_class ak_classify_http(enum ak_tool_type type, const char *met
                                          const char *path);
 
 /*
- * Arguments of kubectl. *ret_refused is set, in the words for whoever asked, when these arguments are not for a
- * structured call: a verb or flag that opens a stream, takes another identity or server, or reads files. Else NULL.
+ * Arguments of kubectl. *ret_refused is set, in words for whoever asked, when these arguments are not for a structured
+ * call: a verb or flag that opens a stream, takes another identity or server, or reads files; *ret_at is then the
+ * argument that it is about (argc: none). Else *ret_refused is NULL. A constant.
  */
 enum ak_statement_class ak_classify_kubectl(const char *const *argv, size_t argc,
-                                            const char **ret_refused);
+                                            const char **ret_refused, size_t *ret_at);
 
 #endif

@@ -68,12 +68,15 @@ AK_MUST_USE int ak_policy_enforceable(const struct ak_tool_spec *spec, struct ak
  * not matter. */
 enum ak_statement_class ak_privilege_class(enum ak_tool_type type, const char *privilege);
 
+/* Whether one of the system's own roles is known to only read. The reader's identity gets no other. */
+bool ak_role_reads(enum ak_tool_type type, const char *role);
+
 /* One of the grants that an identity is to have, with the defaults filled in. */
 struct ak_effective_grant {
     const char *
         database; /* config.databaseName where the grant has none (virtualHost for rabbitmq); NULL: neither has */
     const char *schema;            /* NULL: the engine's default (postgres: public) */
-    const char *const *privileges; /* in capitals, each once, NULL-terminated; never empty */
+    const char *const *privileges; /* as the engine spells them (SELECT, find), each once, NULL-terminated; never empty */
     const char *const
         *objects; /* NULL-terminated; empty: all of the schema or database, future ones too */
     size_t index; /* of the grant in spec.permissions.grants; SIZE_MAX: the default to read */
