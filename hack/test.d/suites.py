@@ -134,6 +134,8 @@ SUITES = [
                  "-m", "not any_rights", AGENTKUBE_TEST_STRICT="true"),
     python_tests("runtimes", "real agent programs against a stand-in for their providers", "tests/runtimes", 3600,
                  "tests/runtimes"),
+    python_tests("engines", "the bastion's engines against real servers", "tests/engines", 3600, "tests/engines",
+                 before=("bash", "-c", 'hack/deps engines && exec "$@"', "bash")),
     python_tests("fault", "the manager behind a proxy that breaks its connections", "tests/fault", 1800, "tests/fault"),
     python_tests("docs", "every command in the documents", DOCS, 1200, DOCS),
 ]

@@ -14,11 +14,13 @@
 struct ak_pg *ak_pg_free(struct ak_pg *self)
 {
     static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+    ssize_t ignored = 0;
 
     if (!self)
         return NULL;
     if (self->wire && self->state && !self->is_broken)
-        (void)ak_wire_try_write(self->wire, terminate, sizeof(terminate), NULL);
+        ignored = ak_wire_try_write(self->wire, terminate, sizeof(terminate), NULL);
+    (void)ignored;
     ak_wire_free(self->wire);
     ak_buf_done(&self->out);
     ak_buf_done(&self->body);
@@ -219,6 +221,7 @@ void ak_pg_cancel_at(const struct ak_wire_options *upstream, uint32_t pid, uint3
     AK_AUTO(ak_buf) request = AK_BUF_INIT(64);
     struct ak_wire_options options = *upstream;
     struct ak_wire *wire = NULL;
+    ssize_t end = 0;
     char byte;
     size_t mark;
 
@@ -232,7 +235,8 @@ void ak_pg_cancel_at(const struct ak_wire_options *upstream, uint32_t pid, uint3
         return;
     /* The server does what was asked and closes without a word. */
     if (ak_wire_write(wire, request.data, request.len, NULL) >= 0)
-        (void)ak_wire_read(wire, &byte, 1, 1, NULL);
+        end = ak_wire_read(wire, &byte, 1, 1, NULL);
+    (void)end;
     ak_wire_free(wire);
 }
 

@@ -306,7 +306,8 @@ static void name_types(struct ak_pg *self, struct answer *a)
     if (r >= 0)
         r = ak_buf_adds(&sql, ")");
     if (r >= 0 && n)
-        (void)ak_pg_run(self, sql.data, on_type_name, &names, NULL);
+        r = ak_pg_run(self, sql.data, on_type_name, &names, NULL);
+    (void)r;
 }
 
 static int conclude(const struct answer *a, struct ak_pg_result *ret, struct ak_error **reterr)
