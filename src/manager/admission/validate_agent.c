@@ -3,6 +3,7 @@
 #include <ak/json/json.h>
 #include <string.h>
 
+#include "engines/engine.h"
 #include "manager/admission/validate.h"
 #include "runtimes/runtimes.h"
 
@@ -86,6 +87,24 @@ static void check_playbook(const struct ak_agent_candidate *c, struct ak_finding
                        "is never reached, because spec.run.timeoutSeconds is %lld",
                        (long long)limit);
     }
+}
+
+static bool is_operation(const char *name)
+{
+    for (int type = AK_TOOL_TYPE_UNSET + 1; type < AK_TOOL_TYPE_MAX; type++)
+        if (ak_engine_operation(ak_engine_info((enum ak_tool_type)type), name))
+            return true;
+    return false;
+}
+
+static void check_tools(const struct ak_agent_candidate *c, struct ak_findings *f)
+{
+    for (size_t i = 0; i < c->spec->tools.len; i++)
+        for (size_t n = 0; n < c->spec->tools.items[i].operations.len; n++)
+            if (!is_operation(c->spec->tools.items[i].operations.items[n]))
+                ak_refuse(f, ak_path(f, "spec.tools[%zu].operations[%zu]", i, n),
+                          "no type of Tool has an operation \"%s\"",
+                          c->spec->tools.items[i].operations.items[n]);
 }
 
 static bool has_prompt_step(const struct ak_agent_playbook *book)
@@ -301,9 +320,9 @@ static void check_key(const struct ak_agent_candidate *c, struct ak_findings *f)
 void ak_validate_agent(const struct ak_agent_candidate *c, struct ak_findings *findings)
 {
     static const check_fn checks[] = {
-        check_image,     check_goal,      check_playbook, check_schedule,  check_env,
-        check_metadata,  check_workspace, check_suspend,  check_immutable, check_repo,
-        check_resources, check_key,       check_run,      check_model,
+        check_image, check_goal,      check_playbook,  check_tools,   check_schedule,
+        check_env,   check_metadata,  check_workspace, check_suspend, check_immutable,
+        check_repo,  check_resources, check_key,       check_run,     check_model,
     };
 
     for (size_t i = 0; i < AK_ARRAY_LEN(checks); i++)

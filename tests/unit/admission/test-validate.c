@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <ak/base/alloc.h>
+#include <ak/base/buf.h>
 #include <ak/base/text.h>
 #include <ak/json/json.h>
 
@@ -194,6 +195,8 @@ static const struct row agents[] = {
      "E spec.playbook.steps[0]: must have exactly one\n"
      "E spec.playbook.steps[3].tool.arguments: must be a JSON object\n"
      "E spec.playbook.steps[4].tool.arguments: must be a JSON object"},
+    {CODEX "'tools': [{'name': 't', 'operations': ['query', 'rm'], 'readOnly': true}]}",
+     "E spec.tools[0].operations[1]: no type of Tool has an operation \"rm\""},
     {CODEX "'resources': {'requests': {'cpu': 2, 'memory': '1Gi'}, 'limits': {'cpu': '1500m', "
            "'memory': '1Gi'}}}",
      "E spec.resources.requests[cpu]: must not be above the limit"},
@@ -212,13 +215,35 @@ static const struct row tools[] = {
     {"{'type': 'http', 'config': {'url': 'http://x', 'credentialsRef': {'name': 's', 'key': 'k'}}}",
      "W spec.config.url: the credential goes"},
     {"{'type': 'http', 'config': {'url': 'https://x', 'hostname': 'h'}}",
-     "W spec.config: hostname has no effect on type http"},
+     "E spec.config.hostname: is not used by type http; remove it (http uses url, "},
+    {"{'type': 'postgres', 'config': {'hostname': 'h', 'brokers': ['a:1'], 'account': 'x'}}",
+     "E spec.config.account: is not used by type postgres; remove it (postgres uses hostname, "
+     "port, "
+     "username, databaseName, sslMode, credentialsRef, caRef, schema)\n"
+     "E spec.config.brokers: is not used by type postgres"},
+    {"{'type': 'postgres', " HOST ", 'tls': {'mode': 'require', 'serverName': 'x'}}", ""},
+    {"{'type': 'postgres', 'config': {'hostname': 'h', 'sslMode': 'require', 'caRef': {'name': "
+     "'a', 'key': 'k'}}, 'tls': {'mode': 'prefer', 'caRef': {'name': 'b', 'key': 'k'}}}",
+     "E spec.tls.mode: means the same as spec.config.sslMode\nE spec.tls.caRef: means the same"},
+    {"{'type': 'ssh', 'config': {'hostname': 'h', 'hostKey': 'k'}, 'tls': {}}",
+     "E spec.tls: is not used by type ssh"},
+    {"{'type': 'oracle', " HOST "}", "E spec.image: must be set, because type oracle"},
+    {"{'type': 'http', 'config': {'url': 'https://x', 'username': 'u', 'credentialHeader': "
+     "'Host'}}",
+     "E spec.config.credentialHeader: and username exclude each other\n"
+     "E spec.config.credentialHeader: \"Host\" belongs to the connection"},
+    {"{'type': 'mysql', " HOST ", 'limits': {'maxBytes': '9Mi', 'timeout': '2h'}, 'approval': "
+     "{'timeout': '0s'}, 'recording': {'retention': 'x'}}",
+     "E spec.approval.timeout: \nE spec.recording.retention: \n"
+     "E spec.limits.timeout: \"2h\" must be at most 1h\n"
+     "E spec.limits.maxBytes: \"9Mi\" must be at most 8Mi"},
+    {"{'type': 'mysql', " HOST ", 'limits': {'maxBytes': '8Mi', 'timeout': '1h'}}", ""},
     {"{'type': 'http', 'config': {'url': 'https://x', 'headers': {'AUTHORIZATION': 'Bearer x'}}}",
      "E spec.config.headers[AUTHORIZATION]: holds a credential"},
     {"{'type': 'kubernetes', 'config': {'inCluster': true}}", ""},
     {"{'type': 'kubernetes', 'config': {'inCluster': true, 'credentialsRef': {'name': 's', 'key': "
      "'k'}}}",
-     "E spec.config: must have exactly one of inCluster and credentialsRef"},
+     "E spec.config: must have exactly one of credentialsRef and inCluster"},
     {"{'type': 'kubernetes', 'config': {'inCluster': true}, 'permissions': {'clusterWide': true, "
      "'namespaces': ['a'], 'rules': [{'verbs': ['*'], 'resources': ['*']}, {'verbs': ['get']}]}}",
      "E spec.permissions: must have at most one of namespaces and clusterWide\n"
@@ -232,19 +257,37 @@ static const struct row tools[] = {
      "E spec.config.image: means the same as spec.image"},
     {"{'type': 'mysql', 'config': {'hostname': 'h', 'image': 'a:1'}}",
      "E spec.config.image: is for type custom"},
-    {"{'type': 'oracle', 'config': {'hostname': 'h', 'databaseName': 'a', 'serviceName': 'b'}}",
+    {"{'type': 'oracle', 'image': 'a:1', 'config': {'hostname': 'h', 'databaseName': 'a', "
+     "'serviceName': 'b'}}",
      "E spec.config.serviceName: and databaseName exclude each other"},
-    {"{'type': 'mysql', 'config': {'hostname': 'h', 'env': [{'name': 'AGENTKUBE_A', 'value': "
+    {"{'type': 'custom', 'image': 'a:1', 'config': {'env': [{'name': 'AGENTKUBE_A', 'value': "
      "''}]}}",
      "E spec.config.env[0].name: \"AGENTKUBE_A\" is reserved"},
-    {"{'type': 'mysql', " HOST ", 'permissions': {'commands': ['ls'], 'readOnly': true, 'grants': "
-     "[{'privileges': ['SELECT', 'insert']}]}}",
-     "E spec.permissions.commands: cannot be enforced by type mysql\n"
+    {"{'type': 'mysql', 'config': {'hostname': 'h', 'databaseName': 'd'}, 'permissions': "
+     "{'commands': ['ls'], 'readOnly': true, 'grants': [{'privileges': ['SELECT', 'insert']}]}}",
+     "E spec.permissions.commands: nothing enforces it for type mysql\n"
+     "W spec.permissions.adminCredentialsRef: must be set: without it no user\n"
      "W spec.permissions.grants[0].privileges[1]: \"insert\" is not granted"},
     {"{'type': 'mysql', 'config': {'hostname': 'h', 'sslMode': 'disable', 'credentialsRef': "
      "{'name': 's', 'key': 'k'}}, 'permissions': {'adminCredentialsRef': {'name': 's', 'key': "
      "'k'}}}",
      "W spec.config.sslMode: the credential\nW spec.permissions.adminCredentialsRef: is the same"},
+    {"{'type': 'mysql', " HOST ", 'permissions': {'adminUsername': 'root', 'grants': "
+     "[{'privileges': ['SUPER'], 'schema': 's'}]}}",
+     "E spec.permissions.grants[0].privileges[0]: \"SUPER\" is no privilege that a mysql Tool\n"
+     "E spec.permissions.grants[0].schema: type mysql has no schemas\n"
+     "E spec.permissions.grants[0].database: must be set, because spec.config.databaseName\n"
+     "W spec.permissions.adminCredentialsRef: must be set: without\n"
+     "E spec.permissions.adminUsername: has no password"},
+    {"{'type': 'ssh', 'config': {'hostname': 'h', 'hostKey': 'k'}, 'permissions': {'readOnly': "
+     "true}}",
+     "E spec.permissions.commands: must be set"},
+    {"{'type': 'kubernetes', 'config': {'credentialsRef': {'name': 's', 'key': 'k'}}, "
+     "'permissions': {'rules': [{'verbs': ['get'], 'resources': ['pods']}]}}",
+     "W spec.permissions.rules: can be made only in the cluster"},
+    {"{'type': 'http', 'config': {'url': 'https://x'}, 'permissions': {'requests': [{'paths': "
+     "['/a/../b', '/c']}]}}",
+     "E spec.permissions.requests[0].paths[0]: \"/a/../b\" is no plain path"},
     {"{'type': 'mysql', " HOST ", 'idleTimeout': '-1m'}", "E spec.idleTimeout: "},
 };
 
@@ -322,6 +365,42 @@ static void test_tools(void **state)
 {
     (void)state;
     check_rows(tools, AK_ARRAY_LEN(tools), &ak_tool_spec_type, validate_tool);
+}
+/* The Tools of one sample: nothing is wrong with them, and nothing to be warned of. */
+static void check_sample(const char *type)
+{
+    AK_AUTO(ak_buf) text = AK_BUF_INIT(1 << 16);
+    AK_AUTO_JSON *all = NULL;
+    char path[128];
+    size_t tools_seen = 0;
+
+    (void)snprintf(path, sizeof(path), "agentkube/samples/tool-%s.yaml", type);
+    if (ak_buf_add_file(&text, path) < 0)
+        fail_msg("there is no %s", path);
+    assert_int_equal(ak_yaml_parse_all(text.data, text.len, &all, NULL), 0);
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *spec = ak_json_at(json_array_get(all, i), "spec", NULL);
+        AK_AUTO(ak_arena) arena = {0};
+        if (!spec)
+            continue;
+        ak_arena_init(&arena, 1024, 0);
+        struct ak_findings found = {.arena = &arena};
+        struct ak_tool_spec tool = {0};
+        assert_int_equal(ak_decode(&ak_tool_spec_type, spec, &tool, &arena, NULL), 0);
+        assert_string_equal(ak_tool_type_to_string(tool.type), type);
+        ak_validate_tool(&tool, &found);
+        if (found.len)
+            fail_msg("%s: %s: %s", path, found.items[0].path, found.items[0].message);
+        tools_seen++;
+    }
+    assert_true(tools_seen > 0);
+}
+
+static void test_there_is_a_good_sample_of_every_type(void **state)
+{
+    (void)state;
+    for (int type = AK_TOOL_TYPE_UNSET + 1; type < AK_TOOL_TYPE_MAX; type++)
+        check_sample(ak_tool_type_names[type]);
 }
 static void test_mcps(void **state)
 {
@@ -457,6 +536,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agents),
         cmocka_unit_test(test_tools),
+        cmocka_unit_test(test_there_is_a_good_sample_of_every_type),
         cmocka_unit_test(test_mcps),
         cmocka_unit_test(test_gateways),
         cmocka_unit_test(test_claws),
