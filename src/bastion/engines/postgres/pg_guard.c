@@ -2,7 +2,7 @@
 #include "bastion/engines/postgres/pg_guard.h"
 
 #include <ctype.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -10,11 +10,7 @@
 
 #include "engines/classify.h"
 
-#define SESSION_MAX 512 /* bytes of a statement about the session */
-
-static const char not_reading[] =
-    "this session only reads, and the statement is not known to do nothing else";
-static const char not_harmless[] = "this session only reads, and may not change how it does";
+#define SESSION_MAX 4096 /* bytes of a statement about the session */
 
 /* Settings that change how results look, and nothing about what may be done. */
 static const char *const harmless[] = {
@@ -73,20 +69,57 @@ static bool is_harmless(const char *text, const struct ak_sql_facts *facts)
            is_harmless_setting(text);
 }
 
-const char *ak_pg_guard(enum ak_tool_type type, enum ak_statement_class class_, const char *text,
-                        size_t len)
+/* A cursor is as good as its query. What stands behind each FOR is taken for it: a name or a text may have one too. */
+static bool is_reading_cursor(enum ak_tool_type type, const char *text)
 {
-    struct ak_sql_facts facts;
+    bool found = false;
+
+    for (const char *at = strcasestr(text, "for"); at; at = strcasestr(at + 1, "for")) {
+        if (at > text && !isspace((unsigned char)at[-1]))
+            continue;
+        if (!isspace((unsigned char)at[3]))
+            continue;
+        if (ak_classify_sql(type, at + 3, strlen(at + 3), NULL) != AK_CLASS_READ)
+            return false;
+        found = true;
+    }
+    return found;
+}
+
+static bool may_run(enum ak_tool_type type, const char *text, const struct ak_sql_facts *facts)
+{
+    if (facts->statements == 1 && strcmp(facts->keyword, "CLOSE") == 0)
+        return true;
+    if (facts->statements == 1 && strcmp(facts->keyword, "DECLARE") == 0)
+        return is_reading_cursor(type, text);
+    return is_harmless(text, facts);
+}
+
+bool ak_pg_guard(enum ak_tool_type type, enum ak_statement_class class_, const char *text,
+                 size_t len, char why[static AK_PG_GUARD_WHY])
+{
+    struct ak_sql_facts facts = {.function = ""};
     char copy[SESSION_MAX + 1];
 
     if (class_ == AK_CLASS_READ)
-        return NULL;
-    if (class_ != AK_CLASS_SESSION)
-        return not_reading;
-    if (len > SESSION_MAX)
-        return not_harmless;
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    (void)ak_classify_sql(type, copy, len, &facts);
-    return is_harmless(copy, &facts) ? NULL : not_harmless;
+        return true;
+    if (class_ == AK_CLASS_SESSION && len <= SESSION_MAX) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+        (void)ak_classify_sql(type, copy, len, &facts);
+        if (may_run(type, copy, &facts))
+            return true;
+    } else if (class_ == AK_CLASS_UNKNOWN) {
+        (void)ak_classify_sql(type, text, len, &facts);
+    }
+    if (facts.function[0])
+        (void)snprintf(why, AK_PG_GUARD_WHY,
+                       "this session only reads, and function %s is not known to do nothing else",
+                       facts.function);
+    else
+        (void)snprintf(why, AK_PG_GUARD_WHY, "this session only reads, and %s",
+                       class_ == AK_CLASS_SESSION
+                           ? "may not change how it does"
+                           : "the statement is not known to do nothing else");
+    return false;
 }

@@ -334,9 +334,9 @@ static int on_query(struct ak_pg_relay *self, struct ak_buf *to_server)
     const char *text = ak_buf_text(held);
     const size_t len = strnlen(text, held->len);
     const enum ak_statement_class class_ = classify(self, text, len);
-    const char *why = self->reads_only ? ak_pg_guard(self->type, class_, text, len) : NULL;
+    char why[AK_PG_GUARD_WHY];
 
-    if (why)
+    if (self->reads_only && !ak_pg_guard(self->type, class_, text, len, why))
         return refuse(self, 'Q', why, to_server);
     return begin(self, 'Q', class_, text, len, to_server);
 }
@@ -346,18 +346,17 @@ static int on_parse(struct ak_pg_relay *self, struct ak_buf *to_server)
     struct ak_pg_reader body = ak_pg_reader(self->client.held.data, self->client.held.len);
     const char *name = ak_pg_gets(&body);
     const size_t rest = (size_t)(body.end - body.at);
-    const char *text = (const char *)body.at, *why = NULL;
+    const char *text = (const char *)body.at;
     const size_t len = rest ? strnlen(text, rest) : 0;
     enum ak_statement_class class_;
     struct ak_pg_text *kept;
+    char why[AK_PG_GUARD_WHY];
     int r;
 
     if (body.broken)
         return refuse(self, 'P', "the name of a prepared statement is too long", to_server);
     class_ = classify(self, text, len);
-    if (self->reads_only)
-        why = ak_pg_guard(self->type, class_, text, len);
-    if (why)
+    if (self->reads_only && !ak_pg_guard(self->type, class_, text, len, why))
         return refuse(self, 'P', why, to_server);
     kept = text_new(self, class_, text, len);
     r = kept ? remember(self, &self->prepared, name, kept) : -ENOMEM;

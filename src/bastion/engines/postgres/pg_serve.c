@@ -236,7 +236,7 @@ static int greet(struct client *self, const struct ak_pg *pg, const struct wishe
 }
 
 static int log_in(struct client *self, const struct ak_target *target, struct wishes *w,
-                  bool *ret_reads_only, struct ak_pg **ret, struct ak_error **reterr)
+                  struct ak_pg **ret, struct ak_error **reterr)
 {
     const bool read_only = ak_session_read_only(self->session);
     AK_AUTO(ak_login) login = {0};
@@ -258,7 +258,6 @@ static int log_in(struct client *self, const struct ak_target *target, struct wi
         r = ak_pg_connect(target, &login, &options, ret, &refused, reterr);
     if (r < 0)
         return r;
-    *ret_reads_only = read_only && !login.read_only;
     ak_wire_set_deadline((*ret)->wire, AK_MSEC_NEVER);
     return 0;
 }
@@ -345,14 +344,15 @@ static bool reach_boundary(struct client *self, struct ak_pg *pg, struct ak_pg_r
 }
 
 static int relay(struct client *self, const struct ak_target *target, struct ak_pg *pg,
-                 bool reads_only, struct ak_error **reterr)
+                 struct ak_error **reterr)
 {
     AK_AUTO(ak_pg_relay) state = {0};
     struct ak_wire_options upstream;
     struct ak__pg_live live = {.pid = pg->pid, .key = pg->key, .upstream = &upstream};
     int r;
 
-    if (ak_pg_relay_init(&state, target->spec->type, reads_only, &hooks, self) < 0)
+    if (ak_pg_relay_init(&state, target->spec->type, ak_session_read_only(self->session), &hooks,
+                         self) < 0)
         return ak_error_oom(reterr);
     ak_wire_options_of(pg->wire, &upstream);
     if (pg->has_key)
@@ -391,7 +391,6 @@ int ak__pg_serve(const struct ak_target *target, struct ak_session *session, int
     AK_AUTO_PTR(ak_pg) pg = NULL;
     AK_AUTO_PTR(ak_error) why = NULL;
     struct wishes wishes = {.n = 0};
-    bool reads_only = false;
     int r = ak_wire_from_fd(fd, ak_session_cancel(session), &self.wire, reterr);
 
     if (r < 0)
@@ -404,7 +403,7 @@ int ak__pg_serve(const struct ak_target *target, struct ak_session *session, int
         return r;
     r = read_wishes(&self, &wishes, &why);
     if (r >= 0)
-        r = log_in(&self, target, &wishes, &reads_only, &pg, &why);
+        r = log_in(&self, target, &wishes, &pg, &why);
     if (r >= 0)
         r = greet(&self, pg, &wishes, &why);
     if (r == AK_E_CANCELLED)
@@ -413,5 +412,5 @@ int ak__pg_serve(const struct ak_target *target, struct ak_session *session, int
         tell(&self, "FATAL", sqlstate_of(r), ak_error_message(why));
     if (r < 0)
         return ak_error_set(reterr, r, "%s", ak_error_message(why));
-    return relay(&self, target, pg, reads_only, reterr);
+    return relay(&self, target, pg, reterr);
 }
