@@ -41,7 +41,7 @@ static void check_fields(struct found *f)
 
     for (unsigned i = 0; i < AK_PERMISSION_FIELD_MAX; i++)
         if (wrong & AK_USES(i))
-            say(f, "spec.permissions.%s: nothing enforces it for type %s",
+            say(f, "spec.permissions.%s: cannot be enforced by type %s",
                 ak_permission_field_name((enum ak_permission_field)i), f->info->name);
 }
 

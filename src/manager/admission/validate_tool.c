@@ -182,7 +182,7 @@ static void check_enforceable(const struct ak_tool_spec *spec, struct ak_finding
         const char *path = ak_path(f, "%.*s", (int)len, *list);
         const char *message = *list + len + ((*list)[len] ? 2 : 0);
         if (ak_streq(path, "spec.permissions.adminCredentialsRef") ||
-            ak_streq(path, "spec.permissions.rules"))
+            (spec->type == AK_TOOL_TYPE_KUBERNETES && ak_streq(path, "spec.permissions.rules")))
             ak_warn_of(f, path, "%s; until then every session is refused", message);
         else
             ak_refuse(f, path, "%s", message);

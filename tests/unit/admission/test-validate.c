@@ -202,6 +202,7 @@ static const struct row agents[] = {
      "E spec.resources.requests[cpu]: must not be above the limit"},
 };
 
+#define A "'adminCredentialsRef': {'name': 's', 'key': 'k'}"
 #define HOST "'config': {'hostname': 'h'}"
 static const struct row tools[] = {
     {"{'type': 'postgres', " HOST "}", ""},
@@ -265,7 +266,7 @@ static const struct row tools[] = {
      "E spec.config.env[0].name: \"AGENTKUBE_A\" is reserved"},
     {"{'type': 'mysql', 'config': {'hostname': 'h', 'databaseName': 'd'}, 'permissions': "
      "{'commands': ['ls'], 'readOnly': true, 'grants': [{'privileges': ['SELECT', 'insert']}]}}",
-     "E spec.permissions.commands: nothing enforces it for type mysql\n"
+     "E spec.permissions.commands: cannot be enforced by type mysql\n"
      "W spec.permissions.adminCredentialsRef: must be set: without it no user\n"
      "W spec.permissions.grants[0].privileges[1]: \"insert\" is not granted"},
     {"{'type': 'mysql', 'config': {'hostname': 'h', 'sslMode': 'disable', 'credentialsRef': "
@@ -279,6 +280,9 @@ static const struct row tools[] = {
      "E spec.permissions.grants[0].database: must be set, because spec.config.databaseName\n"
      "W spec.permissions.adminCredentialsRef: must be set: without\n"
      "E spec.permissions.adminUsername: has no password"},
+    {"{'type': 'postgres', " HOST ", 'permissions': {" A ", 'rules': [{'verbs': ['get'], "
+     "'resources': ['pods']}]}}",
+     "E spec.permissions.rules: cannot be enforced by type postgres"},
     {"{'type': 'ssh', 'config': {'hostname': 'h', 'hostKey': 'k'}, 'permissions': {'readOnly': "
      "true}}",
      "E spec.permissions.commands: must be set"},
