@@ -63,6 +63,18 @@ static const struct {
     {MS, R, "select [delete] from t"},
     {CH, R, "select count() from t format JSON"},
     {BQ, R, "select * from `p.d.t` # delete"},
+    {PG, R,
+     "SELECT c.oid, n.nspname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON "
+     "n.oid "
+     "= c.relnamespace WHERE c.relname OPERATOR(pg_catalog.~) '^(t)$' COLLATE pg_catalog.default "
+     "AND "
+     "pg_catalog.pg_table_is_visible(c.oid) ORDER BY 2, 3;"},
+    {PG, R,
+     "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), (SELECT "
+     "pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) FROM pg_catalog.pg_attrdef d WHERE "
+     "d.adrelid = "
+     "a.attrelid AND a.atthasdef), a.attnotnull FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
+     "'16385' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum;"},
     /* a comment, or blanks, in front of it */
     {PG, W, "/* select */ delete from t"},
     {PG, W, "-- select\ndelete from t"},
