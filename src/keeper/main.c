@@ -12,6 +12,7 @@
 
 #include "keeper/serve.h"
 #include "keeper/settings.h"
+#include "keeper/toolbox.h"
 
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
@@ -43,6 +44,7 @@ static void close_memory(void)
 static int serve(void)
 {
     AK_AUTO_PTR(ak_error) err = NULL;
+    AK_AUTO_PTR(ak_toolbox) box = NULL;
     struct ak_keeper_settings settings;
 
     close_memory();
@@ -52,7 +54,11 @@ static int serve(void)
         ak_err("keeper", "wrong configuration", AK_ERR(err));
         return EXIT_USAGE;
     }
-    if (ak_keeper_serve(&settings, &ak_mcp_no_tools, &err) < 0) {
+    if (settings.manager_url[0] && ak_toolbox_new(&settings, &box, &err) < 0) {
+        ak_err("keeper", "wrong configuration", AK_ERR(err));
+        return EXIT_USAGE;
+    }
+    if (ak_keeper_serve(&settings, box ? ak_toolbox_tools(box) : &ak_mcp_no_tools, &err) < 0) {
         ak_err("keeper", "stopped", AK_ERR(err));
         return EXIT_FAILED;
     }

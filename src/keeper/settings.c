@@ -30,6 +30,7 @@ static const struct setting settings[] = {
     {"AGENTKUBE_LINK", "/agentkube/link/agentlet.sock", PATH, AT(link)},
     {"AGENTKUBE_MANAGER_CA", "", NEEDED, AT(manager_ca)},
     {"AGENTKUBE_MANAGER_NAME", "agentkube-manager", NEEDED, AT(manager_name)},
+    {"AGENTKUBE_MANAGER_URL", "", URL, AT(manager_url)},
     {"AGENTKUBE_RELAY_LISTEN", ":8084", LISTEN, AT(relay)},
     {"AGENTKUBE_LOOPBACK_LISTEN", "127.0.0.1:8085", LISTEN, AT(loopback)},
     {"AGENTKUBE_PROBE_LISTEN", ":8086", LISTEN, AT(probe)},

@@ -26,6 +26,8 @@ struct ak_keeper_settings {
     const char *link;         /* the agentlet's Unix socket */
     const char *manager_ca;   /* PEM; the authorities that sign the manager's client certificate */
     const char *manager_name; /* its subject's common name */
+    const char
+        *manager_url; /* its invocation API, where the agent's tools are; "": there are none */
     struct ak_listen relay, loopback, probe;
     const char *https_proxy; /* for the upstream; NULL: none */
     const char *no_proxy;    /* NULL: none */

@@ -12,8 +12,10 @@
 
 #include "keeper/mcp/methods.h"
 #include "keeper/mcp/sessions.h"
+#include "runtimes/launch.h"
 
 #define JSON_TYPE "application/json"
+#define AK_MCP_RUN_MAX 63 /* bytes of a run's name */
 
 struct ak_mcp_stream {
     struct ak_mcp_endpoint *endpoint;
@@ -28,10 +30,18 @@ struct ak_mcp_call {
     json_t *id;
     char *tool;
     char session[AK_MCP_SESSION_ID]; /* "": without one */
+    char run[AK_MCP_RUN_MAX + 1];    /* "": not said */
     enum ak_mcp_era era;
     bool cancelled;
     ak_msec began;
     struct ak_mcp_call *prev, *next;
+};
+
+struct ak_mcp_look {
+    struct ak_mcp_endpoint *endpoint;
+    struct ak_http_exchange *ex; /* NULL: nobody waits any more */
+    json_t *id, *params;
+    enum ak_mcp_era era;
 };
 
 struct ak_mcp_endpoint {
@@ -39,7 +49,7 @@ struct ak_mcp_endpoint {
     struct ak_mcp_sessions sessions;
     struct ak_mcp_stream *streams;
     struct ak_mcp_call *calls;
-    size_t n_streams, n_calls;
+    size_t n_streams, n_calls, n_looks;
     struct ak_timer *keep_alive;
 };
 
@@ -300,10 +310,16 @@ void ak_mcp_call_fail(struct ak_mcp_call *self, const char *text)
     call_free(self);
 }
 
+const char *ak_mcp_call_run(const struct ak_mcp_call *self)
+{
+    return self->run;
+}
+
 static struct ak_mcp_call *call_new(struct post *p, const char *tool)
 {
     struct ak_mcp_endpoint *self = p->self;
     struct ak_mcp_call *c = ak_new0(struct ak_mcp_call);
+    const char *run = ak_http_header(p->ex, AK_RUN_ID_HEADER);
 
     if (!c)
         return NULL;
@@ -313,6 +329,8 @@ static struct ak_mcp_call *call_new(struct post *p, const char *tool)
     c->id = json_incref(p->message.id);
     c->era = p->era;
     c->began = ak_now();
+    if (run && strlen(run) <= AK_MCP_RUN_MAX)
+        (void)snprintf(c->run, sizeof(c->run), "%s", run);
     memcpy(c->session, p->session, sizeof(c->session));
     c->next = self->calls;
     if (c->next)
@@ -384,7 +402,8 @@ static void run_initialize(struct post *p)
         reply_post_fault(p);
         return;
     }
-    result = ak_mcp_initialize_result(ak_mcp_version_for(wish));
+    result =
+        ak_mcp_initialize_result(ak_mcp_version_for(wish), p->self->options.tools->watch != NULL);
     session = result ? ak_mcp_sessions_begin(&p->self->sessions, ak_mcp_version_for(wish)) : NULL;
     if (!session) {
         reply_no_memory(p->self, p->ex, p->message.id);
@@ -394,7 +413,7 @@ static void run_initialize(struct post *p)
     reply_result(p->self, p->ex, p->message.id, result, extra);
 }
 
-/* Nothing of ours changes while a keeper runs, so all that a subscriber gets is that we heard it. */
+/* A client of this revision asks for lists again when their ttlMs is over: all that it gets is that we heard it. */
 static void run_listen(struct post *p)
 {
     AK_AUTO_JSON *ack = json_pack("{sssss{s{sO}s{}}}", "jsonrpc", "2.0", "method",
@@ -411,27 +430,96 @@ static void run_listen(struct post *p)
         refuse(p->self, p->ex, 503, "too many streams are open");
 }
 
-static void run_request(struct post *p)
+/* --- tools/list, and what answers at once --- */
+
+static void run_method(struct post *p)
 {
     AK_AUTO_JSON *result = NULL;
-    const char *method = p->message.method;
-    int r;
+    int r = ak_mcp_method_run(&p->message, p->era, p->self->options.tools, &result, &p->fault);
 
-    if (ak_streq(method, "tools/call")) {
-        run_call(p);
-        return;
-    }
-    if (ak_streq(method, "subscriptions/listen") && p->era == AK_MCP_NO_SESSIONS) {
-        run_listen(p);
-        return;
-    }
-    r = ak_mcp_method_run(&p->message, p->era, p->self->options.tools, &result, &p->fault);
     if (r == -EPROTO)
         reply_post_fault(p);
     else if (r < 0)
         reply_no_memory(p->self, p->ex, p->message.id);
     else
         reply_result(p->self, p->ex, p->message.id, result, NULL);
+}
+
+static void on_looker_gone(void *user)
+{
+    struct ak_mcp_look *look = user;
+
+    look->ex = NULL;
+    ak_counters_end(look->endpoint->options.counters, AK_DOOR_MCP, 0);
+}
+
+static void look_free(struct ak_mcp_look *look)
+{
+    look->endpoint->n_looks--;
+    json_decref(look->id);
+    json_decref(look->params);
+    ak_free(look);
+}
+
+void ak_mcp_look_ready(struct ak_mcp_look *self)
+{
+    struct post p = {.self = self->endpoint, .ex = self->ex, .era = self->era};
+
+    p.message = (struct ak_mcp_message){
+        .kind = AK_MCP_REQUEST, .id = self->id, .method = "tools/list", .params = self->params};
+    if (self->ex) {
+        ak_http_on_close(self->ex, NULL, NULL);
+        run_method(&p);
+    }
+    ak_mcp_fault_done(&p.fault);
+    look_free(self);
+}
+
+static void run_list(struct post *p)
+{
+    const struct ak_mcp_tools *tools = p->self->options.tools;
+    struct ak_mcp_look *look =
+        tools->refresh && p->self->n_looks < AK_MCP_MAX_CALLS ? ak_new0(struct ak_mcp_look) : NULL;
+
+    if (!look) {
+        run_method(p); /* with what is known */
+        return;
+    }
+    *look = (struct ak_mcp_look){.endpoint = p->self,
+                                 .ex = p->ex,
+                                 .id = json_incref(p->message.id),
+                                 .params = json_incref(p->message.params),
+                                 .era = p->era};
+    p->self->n_looks++;
+    ak_http_on_close(p->ex, on_looker_gone, look);
+    if (tools->refresh(look, tools->user) > 0)
+        ak_mcp_look_ready(look);
+}
+
+/* Everybody with a stream of a session. */
+static void on_tools_changed(void *arg)
+{
+    static const char event[] = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":"
+                                "\"notifications/tools/list_changed\"}\n\n";
+    struct ak_mcp_endpoint *self = arg;
+
+    for (struct ak_mcp_stream *s = self->streams; s; s = s->next)
+        if (s->session[0])
+            (void)ak_http_reply_chunk(s->ex, event, sizeof(event) - 1);
+}
+
+static void run_request(struct post *p)
+{
+    const char *method = p->message.method;
+
+    if (ak_streq(method, "tools/call"))
+        run_call(p);
+    else if (ak_streq(method, "tools/list"))
+        run_list(p);
+    else if (ak_streq(method, "subscriptions/listen") && p->era == AK_MCP_NO_SESSIONS)
+        run_listen(p);
+    else
+        run_method(p);
 }
 
 static void run_notification(struct post *p)
@@ -635,6 +723,8 @@ struct ak_mcp_endpoint *ak_mcp_endpoint_free(struct ak_mcp_endpoint *self)
 {
     if (!self)
         return NULL;
+    if (self->options.tools && self->options.tools->stop)
+        self->options.tools->stop(self->options.tools->user);
     while (self->calls)
         call_free(self->calls);
     while (self->streams)
@@ -665,6 +755,8 @@ int ak_mcp_endpoint_new(const struct ak_mcp_endpoint_options *options, struct ak
         if (r < 0)
             return r;
     }
+    if (tools->watch)
+        tools->watch(on_tools_changed, self, tools->user);
     *ret = AK_TAKE(self);
     return 0;
 }

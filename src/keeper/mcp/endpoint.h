@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * MCP over HTTP ("streamable HTTP"): the transport around methods.h. One message a POST, answered as
- * JSON; a GET or subscriptions/listen is a stream of events that this version only keeps alive; DELETE
- * ends a session. Everything is bounded: AK_MCP_MAX_MESSAGE, AK_MCP_MAX_STREAMS, AK_MCP_MAX_CALLS,
+ * JSON; a GET is a stream of events, in which the client is told that the tools have changed, and
+ * subscriptions/listen one that is only kept alive; DELETE ends a session. Everything is bounded: AK_MCP_MAX_MESSAGE, AK_MCP_MAX_STREAMS, AK_MCP_MAX_CALLS,
  * AK_MCP_MAX_SESSIONS. Thread: loop.
  */
 #ifndef AK_KEEPER_MCP_ENDPOINT_H

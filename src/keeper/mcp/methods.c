@@ -17,9 +17,11 @@ static json_t *server_info(void)
                      AK_VERSION);
 }
 
-json_t *ak_mcp_initialize_result(const char *version)
+json_t *ak_mcp_initialize_result(const char *version, bool changes)
 {
-    return json_pack("{sss{s{}}so}", "protocolVersion", version, "capabilities", "tools",
+    json_t *tools = changes ? json_pack("{sb}", "listChanged", 1) : json_object();
+
+    return json_pack("{sss{so}so}", "protocolVersion", version, "capabilities", "tools", tools,
                      "serverInfo", server_info());
 }
 

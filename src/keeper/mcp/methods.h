@@ -33,8 +33,9 @@ AK_MUST_USE int ak_mcp_check_headers(const struct ak_mcp_message *m,
                                      struct ak_mcp_fault *fault);
 /* Is there such a method in this era, the endpoint's own included? */
 bool ak_mcp_method_exists(const char *method, enum ak_mcp_era era);
-/* The result of initialize, for the version that was agreed on. NULL: no memory. */
-json_t *ak_mcp_initialize_result(const char *version);
+/* The result of initialize, for the version that was agreed on; `changes`: the client will be told when the tools
+ * change. NULL: no memory. */
+json_t *ak_mcp_initialize_result(const char *version, bool changes);
 /* 0: *ret is the result, owned by the caller. -EPROTO with *fault; -ENOMEM. */
 AK_MUST_USE int ak_mcp_method_run(const struct ak_mcp_message *m, enum ak_mcp_era era,
                                   const struct ak_mcp_tools *tools, json_t **ret,

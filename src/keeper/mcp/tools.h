@@ -13,10 +13,21 @@
 
 /* One tools/call under way. Whoever was given it answers it exactly once, also after cancel. */
 struct ak_mcp_call;
+/* One tools/list that waits for a fresh list. */
+struct ak_mcp_look;
 
 struct ak_mcp_tools {
     /* Once, before anything else: the loop on whose thread all of this happens. May be NULL. */
     int (*start)(struct ak_loop *loop, void *user, struct ak_error **reterr);
+    /* Once, at the end, when nobody waits any more: lets go of the loop. May be NULL. */
+    void (*stop)(void *user);
+    /* Whom to tell, after start, that list() would now append something else. NULL: it never does. */
+    void (*watch)(void (*changed)(void *arg), void *arg, void *user);
+    /*
+     * Brings the list up to date before it is asked for. 0: ak_mcp_look_ready() is or will be called, exactly once.
+     * Positive: it is as good as it gets; the look is gone. NULL: it always is.
+     */
+    int (*refresh)(struct ak_mcp_look *look, void *user);
     /* Appends Tool objects (name, description, inputSchema, ...) to the array. */
     int (*list)(json_t *tools, void *user, struct ak_error **reterr);
     /*
@@ -35,6 +46,10 @@ struct ak_mcp_tools {
 /* Nothing: what an agent without tools has. */
 extern const struct ak_mcp_tools ak_mcp_no_tools;
 
+/* Answers with the list as it is now. The look is gone afterwards. Thread: loop. */
+void ak_mcp_look_ready(struct ak_mcp_look *self);
+/* Which run asks, as its program says; "": it does not. Borrowed from the call. */
+const char *ak_mcp_call_run(const struct ak_mcp_call *self);
 /* With a CallToolResult, borrowed. The call is gone afterwards. Thread: loop. */
 void ak_mcp_call_answer(struct ak_mcp_call *self, const json_t *result);
 /* With {content: [text], isError: true}. The call is gone afterwards. Thread: loop. */
