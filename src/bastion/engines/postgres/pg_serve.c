@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include <ak/base/alloc.h>
@@ -15,6 +14,7 @@
 
 #include "bastion/engines/postgres/pg_live.h"
 #include "bastion/engines/postgres/pg_relay.h"
+#include "bastion/engines/postgres/pg_serve.h"
 #include "bastion/session.h"
 #include "bastion/wire_relay.h"
 
@@ -27,7 +27,7 @@
 struct client {
     struct ak_session *session;
     struct ak_wire *wire;
-    struct ak_buf startup; /* body of its startup message, after the protocol's number */
+    struct ak_buf startup; /* body of its startup message */
     uint32_t protocol;
 };
 
@@ -68,108 +68,8 @@ static void tell_end(struct client *self)
 
 /* --- the greeting --- */
 
-/* One packet of the start; its number is returned in *ret_code, its rest is in startup. */
-static int read_packet(struct client *self, uint32_t *ret_code, struct ak_error **reterr)
-{
-    uint8_t head[8];
-    uint8_t body[AK_PG_MAX_STARTUP];
-    uint32_t len;
-    int r = ak_wire_read_exact(self->wire, head, sizeof(head), reterr);
-
-    if (r < 0)
-        return r;
-    len = ak_pg_read32(head);
-    if (len < 8 || len > AK_PG_MAX_STARTUP)
-        return ak_error_set(reterr, AK_E_PROTOCOL,
-                            "the client does not speak PostgreSQL's protocol");
-    *ret_code = ak_pg_read32(head + 4);
-    r = ak_wire_read_exact(self->wire, body, len - 8, reterr);
-    if (r < 0)
-        return r;
-    ak_buf_clear(&self->startup);
-    return len == 8 ? 0 : ak_buf_add(&self->startup, body, len - 8);
-}
-
-/* 1: a startup message is there; 0: it was a request to cancel, which has been done. */
-static int read_startup(struct client *self, struct ak_error **reterr)
-{
-    for (int i = 0; i < MAX_PREAMBLES; i++) {
-        uint32_t code = 0;
-        int r = read_packet(self, &code, reterr);
-
-        if (r < 0)
-            return r;
-        if (code == AK_PG_SSL_REQUEST || code == AK_PG_GSS_REQUEST) {
-            r = ak_wire_write(self->wire, "N", 1, reterr); /* the way here is ours already */
-            if (r < 0)
-                return r;
-            continue;
-        }
-        if (code == AK_PG_CANCEL_REQUEST) {
-            if (self->startup.len == 8)
-                ak__pg_live_cancel(ak_pg_read32((const uint8_t *)self->startup.data),
-                                   ak_pg_read32((const uint8_t *)self->startup.data + 4));
-            return 0;
-        }
-        self->protocol = code;
-        if (code >> 16 == 3)
-            return 1;
-        break;
-    }
-    tell(self, "FATAL", "0A000", "unsupported frontend protocol; 3.0 is spoken here");
-    return ak_error_set(reterr, AK_E_PROTOCOL, "the client speaks another protocol");
-}
-
-/* Who the client is, and what it needs to be, is decided here; what it may choose are its settings. */
-static bool is_ours(const char *name)
-{
-    return strcasecmp(name, "user") == 0 || strcasecmp(name, "database") == 0 ||
-           strcasecmp(name, "replication") == 0 || strncasecmp(name, "_pq_.", 5) == 0 ||
-           strcasecmp(name, "default_transaction_read_only") == 0;
-}
-
-static bool is_true(const char *value)
-{
-    return !(strcasecmp(value, "false") == 0 || strcasecmp(value, "off") == 0 ||
-             strcasecmp(value, "no") == 0 || strcmp(value, "0") == 0);
-}
-
-struct wishes {
-    struct ak_pg_setting settings[AK_PG_MAX_SETTINGS];
-    size_t n;
-    const char *user, *database;
-    const char *unknown[8]; /* protocol extensions */
-    size_t n_unknown;
-};
-
-static int read_wishes(struct client *self, struct wishes *ret, struct ak_error **reterr)
-{
-    struct ak_pg_reader body = ak_pg_reader(self->startup.data, self->startup.len);
-
-    for (;;) {
-        const char *name = ak_pg_gets(&body);
-        const char *value = *name ? ak_pg_gets(&body) : "";
-
-        if (body.broken)
-            return ak_error_set(reterr, AK_E_PROTOCOL, "the startup message is not one");
-        if (!*name)
-            return 0;
-        if (strcasecmp(name, "user") == 0)
-            ret->user = value;
-        else if (strcasecmp(name, "database") == 0)
-            ret->database = value;
-        else if (strcasecmp(name, "replication") == 0 && is_true(value))
-            return ak_error_set(reterr, AK_E_FORBIDDEN,
-                                "replication is not possible through a Tool");
-        else if (strncasecmp(name, "_pq_.", 5) == 0 && ret->n_unknown < AK_ARRAY_LEN(ret->unknown))
-            ret->unknown[ret->n_unknown++] = name;
-        else if (!is_ours(name) && ret->n < AK_PG_MAX_SETTINGS)
-            ret->settings[ret->n++] = (struct ak_pg_setting){name, value};
-    }
-}
-
 /* Which database: the Tool's, unless it names none. Clients that name none ask for the one called like their user. */
-static const char *choose_database(const struct ak_target *target, const struct wishes *w,
+static const char *choose_database(const struct ak_target *target, const struct ak_pg_wishes *w,
                                    const char **ret_refused)
 {
     const char *own = target->spec->config->database_name;
@@ -183,7 +83,7 @@ static const char *choose_database(const struct ak_target *target, const struct 
     return own ? own : asked;
 }
 
-static int negotiate(struct client *self, const struct wishes *w, struct ak_buf *out)
+static int negotiate(struct client *self, const struct ak_pg_wishes *w, struct ak_buf *out)
 {
     size_t mark;
     int r;
@@ -203,7 +103,7 @@ static int negotiate(struct client *self, const struct wishes *w, struct ak_buf 
 }
 
 /* AuthenticationOk, what the server reported, its key, and that it is ready. */
-static int greet(struct client *self, const struct ak_pg *pg, const struct wishes *w,
+static int greet(struct client *self, const struct ak_pg *pg, const struct ak_pg_wishes *w,
                  struct ak_error **reterr)
 {
     static const uint8_t auth_ok[4] = {0};
@@ -235,7 +135,7 @@ static int greet(struct client *self, const struct ak_pg *pg, const struct wishe
     return r < 0 ? ak_error_oom(reterr) : ak_wire_write(self->wire, out.data, out.len, reterr);
 }
 
-static int log_in(struct client *self, const struct ak_target *target, struct wishes *w,
+static int log_in(struct client *self, const struct ak_target *target, struct ak_pg_wishes *w,
                   struct ak_pg **ret, struct ak_error **reterr)
 {
     const bool read_only = ak_session_read_only(self->session);
@@ -390,18 +290,20 @@ int ak__pg_serve(const struct ak_target *target, struct ak_session *session, int
     AK_AUTO(client) self = {.session = session, .startup = AK_BUF_INIT(AK_PG_MAX_STARTUP)};
     AK_AUTO_PTR(ak_pg) pg = NULL;
     AK_AUTO_PTR(ak_error) why = NULL;
-    struct wishes wishes = {.n = 0};
+    struct ak_pg_wishes wishes = {.n = 0};
     int r = ak_wire_from_fd(fd, ak_session_cancel(session), &self.wire, reterr);
 
     if (r < 0)
         return r;
     ak_wire_set_deadline(self.wire, ak_now() + GREETING_PATIENCE);
-    r = read_startup(&self, reterr);
+    r = ak__pg_read_startup(self.wire, &self.startup, &self.protocol, reterr);
     if (r == AK_E_CANCELLED)
         tell_end(&self);
+    else if (r == -EPROTONOSUPPORT)
+        tell(&self, "FATAL", "0A000", "unsupported frontend protocol; 3.0 is spoken here");
     if (r <= 0)
         return r;
-    r = read_wishes(&self, &wishes, &why);
+    r = ak__pg_read_wishes(&self.startup, &wishes, &why);
     if (r >= 0)
         r = log_in(&self, target, &wishes, &pg, &why);
     if (r >= 0)
