@@ -17,7 +17,7 @@ static json_t *tool_of(const json_t *item)
     json_t *schema = json_object_get(item, "inputSchema");
     bool reads = json_is_true(json_object_get(item, "readOnlyHint"));
     AK_AUTO_JSON *any =
-        json_is_object(schema) ? json_incref(schema) : json_pack("{ssss}", "type", "object");
+        json_is_object(schema) ? json_incref(schema) : json_pack("{ss}", "type", "object");
 
     return json_pack("{sssssssOs{sssbsb}}", "name", name, "title", title ? title : name,
                      "description", description ? description : "", "inputSchema", any,
@@ -166,6 +166,8 @@ int ak_tool_result(const json_t *answer, json_t **ret, struct ak_error **reterr)
     bool cut = false;
     int r;
 
+    if (!result)
+        return ak_error_set(reterr, AK_E_PROTOCOL, "the manager's answer has no result");
     if (json_is_array(json_object_get(result, "rows")))
         r = write_rows(result, &text, &cut);
     else if (json_is_string(json_object_get(result, "text")))
@@ -175,7 +177,7 @@ int ak_tool_result(const json_t *answer, json_t **ret, struct ak_error **reterr)
     if (r < 0)
         return r == -ENOMEM ? ak_error_oom(reterr)
                             : ak_error_set(reterr, r, "the result cannot be written");
-    whole = json_pack("{s[{sss%}]sb}", "content", "type", "text", "text", ak_buf_text(&text),
+    whole = json_pack("{s[{ssss%}]sb}", "content", "type", "text", "text", ak_buf_text(&text),
                       text.len, "isError", is_failure(result));
     if (!whole ||
         (json_is_object(result) && !cut && json_object_set(whole, "structuredContent", result) < 0))

@@ -48,6 +48,7 @@ static void the_least_gives_the_documented_defaults(void **state)
     assert_string_equal(s.token_file, "/agentkube/token/token");
     assert_string_equal(s.link, "/agentkube/link/agentlet.sock");
     assert_string_equal(s.manager_name, "agentkube-manager");
+    assert_string_equal(s.manager_url, "");
     assert_string_equal(s.relay.host, "");
     assert_int_equal(s.relay.port, 8084);
     assert_string_equal(s.loopback.host, "127.0.0.1");

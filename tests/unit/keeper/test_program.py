@@ -1308,4 +1308,5 @@ def main():
     sys.exit(0 if result.wasSuccessful() else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()
