@@ -374,39 +374,46 @@ static void note_ready(struct ak_wire_wait *item, short revents)
         item->ready |= AK_WIRE_WRITE;
 }
 
+/* One poll(2). 1: something is ready; 0: nothing yet; negative: it is over. */
+static int wait_once(struct ak_wire_wait *items, size_t n, const struct ak_cancel *cancel,
+                     ak_msec deadline, struct ak_error **reterr)
+{
+    struct pollfd fds[MAX_WAITS + 1];
+    bool ready = false;
+    int r;
+
+    for (size_t i = 0; i < n; i++) {
+        short events = poll_events(&items[i]);
+
+        /* A descriptor of which nothing is wanted would report its hang-up for ever. */
+        fds[i] = (struct pollfd){.fd = events ? items[i].wire->fd : -1, .events = events};
+        ready = ready || items[i].ready;
+    }
+    fds[n] = (struct pollfd){.fd = cancel ? cancel->fd : -1, .events = POLLIN};
+    r = poll(fds, n + 1, ready ? 0 : ak__wire_remaining(deadline));
+    if (r < 0)
+        return errno == EINTR ? 0 : ak_error_set(reterr, -errno, "poll: %s", strerror(errno));
+    if (fds[n].revents)
+        return ak_error_set(reterr, AK_E_CANCELLED, "the session was ended");
+    for (size_t i = 0; r > 0 && i < n; i++) {
+        note_ready(&items[i], fds[i].revents);
+        ready = ready || items[i].ready;
+    }
+    if (!ready && r == 0 && ak__wire_remaining(deadline) == 0)
+        return ak_error_set(reterr, -ETIMEDOUT, "nothing happened in time");
+    return ready;
+}
+
 int ak_wire_wait(struct ak_wire_wait *items, size_t n, const struct ak_cancel *cancel,
                  ak_msec deadline, struct ak_error **reterr)
 {
-    struct pollfd fds[MAX_WAITS + 1];
+    int r = 0;
 
     if (n > MAX_WAITS)
         return ak_error_set(reterr, -EINVAL, "too many connections to wait for");
-    for (;;) {
-        bool ready = false;
-        int r;
-
-        for (size_t i = 0; i < n; i++) {
-            short events = poll_events(&items[i]);
-
-            /* A descriptor of which nothing is wanted would report its hang-up for ever. */
-            fds[i] = (struct pollfd){.fd = events ? items[i].wire->fd : -1, .events = events};
-            ready = ready || items[i].ready;
-        }
-        fds[n] = (struct pollfd){.fd = cancel ? cancel->fd : -1, .events = POLLIN};
-        r = poll(fds, n + 1, ready ? 0 : ak__wire_remaining(deadline));
-        if (r < 0 && errno != EINTR)
-            return ak_error_set(reterr, -errno, "poll: %s", strerror(errno));
-        if (r > 0 && fds[n].revents)
-            return ak_error_set(reterr, AK_E_CANCELLED, "the session was ended");
-        for (size_t i = 0; r > 0 && i < n; i++) {
-            note_ready(&items[i], fds[i].revents);
-            ready = ready || items[i].ready;
-        }
-        if (ready)
-            return 0;
-        if (r == 0 && ak__wire_remaining(deadline) == 0)
-            return ak_error_set(reterr, -ETIMEDOUT, "nothing happened in time");
-    }
+    while (r == 0)
+        r = wait_once(items, n, cancel, deadline, reterr);
+    return r < 0 ? r : 0;
 }
 
 void ak_wire_end_writing(struct ak_wire *self)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream to the system that a Tool names, or to a client that a session was handed: TCP, a Unix socket or any other
- * descriptor, plain at first, under TLS once the protocol at hand has agreed on it. For threads that may block: every wait ends
- * with the deadline and with the cancellation that the stream was made with.
+ * A stream to the system that a Tool names, or to a client that a session was handed: TCP, a Unix socket or any
+ * other descriptor, plain at first, under TLS once the protocol at hand has agreed on it. For threads that may
+ * block: every wait ends with the deadline and with the cancellation that the stream was made with.
  *
  *     struct ak_wire_options options = {.host = "db", .port = 5432, .mode = AK_SSL_MODE_VERIFY_FULL, .ca_file = ca,
  *                                       .cancel = ak_session_cancel(session), .timeout = AK_SECONDS(10)};
@@ -13,12 +13,12 @@
  *     r = ak_wire_write(wire, question, len, reterr);
  *     r = ak_wire_read_exact(wire, header, sizeof(header), reterr);
  *
- * Errors: -ETIMEDOUT (the deadline), AK_E_CANCELLED, -ECONNREFUSED and the like of connect(2), AK_E_NOT_FOUND (no such host name),
- * AK_E_PROTOCOL (the other side closed or broke TLS; a wrong certificate is -EKEYREJECTED), -ENOMEM. The text says what was tried:
- * `connect to db:5432 (10.0.0.7): Connection refused`.
+ * Errors: -ETIMEDOUT (the deadline), AK_E_CANCELLED, -ECONNREFUSED and the like of connect(2), AK_E_NOT_FOUND
+ * (no such host name), AK_E_PROTOCOL (the other side closed or broke TLS; a wrong certificate is
+ * -EKEYREJECTED), -ENOMEM. The text says what was tried: `connect to db:5432 (10.0.0.7): Connection refused`.
  *
- * A wire belongs to one thread at a time. Two wires that forward to each other: wire_relay.h.
- * Knows no engine and no Kubernetes. Needs a process that ignores SIGPIPE (TLS writes with write(2)).
+ * A wire belongs to one thread at a time. Two wires that forward to each other: wire_relay.h. Knows no engine
+ * and no Kubernetes. Needs a process that ignores SIGPIPE (TLS writes with write(2)).
  */
 #ifndef AK_BASTION_WIRE_H
 #define AK_BASTION_WIRE_H
@@ -50,9 +50,10 @@ struct ak_wire *ak_wire_free(struct ak_wire *self); /* closes; returns NULL */
 AK_DEFINE_AUTO_PTR(ak_wire, ak_wire_free)
 
 /*
- * Resolves the name (both families, search domains and /etc/hosts as resolv.conf(5) says, without the C library's resolver, so that
- * it works in static programs) and connects: addresses in turn, the next one 250 ms later or when one fails (RFC 8305).
- * Copies the options' texts. At most AK_WIRE_MAX_ADDRESSES addresses are tried.
+ * Resolves the name (both families, search domains and /etc/hosts as resolv.conf(5) says, without the C
+ * library's resolver, so that it works in static programs) and connects: addresses in turn, the next one 250 ms
+ * later or when one fails (RFC 8305). Copies the options' texts. At most AK_WIRE_MAX_ADDRESSES addresses are
+ * tried.
  */
 #define AK_WIRE_MAX_ADDRESSES 16
 AK_MUST_USE int ak_wire_connect(const struct ak_wire_options *options, struct ak_wire **ret,
@@ -61,7 +62,8 @@ AK_MUST_USE int ak_wire_connect(const struct ak_wire_options *options, struct ak
 AK_MUST_USE int ak_wire_from_fd(int fd, const struct ak_cancel *cancel, struct ak_wire **ret,
                                 struct ak_error **reterr);
 
-/* Whether the mode wants TLS tried (PREFER, REQUIRE, VERIFY_*), and whether going on without it is refused (REQUIRE, VERIFY_*). */
+/* Whether the mode wants TLS tried (PREFER, REQUIRE, VERIFY_*), and whether going on without it is refused
+ * (REQUIRE, VERIFY_*). */
 bool ak_wire_wants_tls(const struct ak_wire *self);
 bool ak_wire_needs_tls(const struct ak_wire *self);
 /* The handshake as a client; what was read before must be empty, or bytes were injected: AK_E_PROTOCOL. */
@@ -79,8 +81,9 @@ const char *ak_wire_peer(const struct ak_wire *self); /* "db:5432 (10.0.0.7)", f
 /* The options for a second connection to the very address that this one reached; borrowed until the wire is freed. */
 void ak_wire_options_of(const struct ak_wire *self, struct ak_wire_options *ret);
 
-/* Blocks until `min` bytes are there; returns how many, at most `max`. min 0: what is there, perhaps 0. Then 0 never means the end:
- * an end before `min` is AK_E_PROTOCOL "the server closed the connection", with -EPIPE for a clean end if no byte was read. */
+/* Blocks until `min` bytes are there; returns how many, at most `max`. min 0: what is there, perhaps 0. Then 0
+ * never means the end: an end before `min` is AK_E_PROTOCOL "the server closed the connection", with -EPIPE for
+ * a clean end if no byte was read. */
 AK_MUST_USE ssize_t ak_wire_read(struct ak_wire *self, void *buf, size_t min, size_t max,
                                  struct ak_error **reterr);
 AK_MUST_USE int ak_wire_read_exact(struct ak_wire *self, void *buf, size_t len,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connecting to the first of several addresses that answers (RFC 8305): the next one is tried when the one before failed, or has
- * been silent for a quarter of a second, while the earlier ones may still answer.
+ * Connecting to the first of several addresses that answers (RFC 8305): the next one is tried when the one
+ * before failed, or has been silent for a quarter of a second, while the earlier ones may still answer.
  */
 #include "bastion/wire_internal.h"
 
@@ -89,43 +89,41 @@ static int dial_error(const struct dial *d, int code, struct ak_error **reterr)
     return ak_error_set(reterr, code, "connect to %s:%u: %s", o->host, (unsigned)o->port, words);
 }
 
+/* Waits for one of them, or for the time to try the next. 1: *ret_which is connected; 0: go on; negative: it is over. */
+static int wait_once(struct dial *d, ak_msec deadline, size_t *ret_which)
+{
+    const struct ak_cancel *cancel = d->options->cancel;
+    const ak_msec until = d->begun < d->n ? AK_MIN(d->next_time, deadline) : deadline;
+    int r;
+
+    d->fds[d->begun] = (struct pollfd){.fd = cancel ? cancel->fd : -1, .events = POLLIN};
+    r = poll(d->fds, d->begun + 1, ak__wire_remaining(until));
+    if (r < 0 && errno != EINTR)
+        return -errno;
+    if (r > 0 && d->fds[d->begun].revents)
+        return AK_E_CANCELLED;
+    for (size_t i = 0; r > 0 && i < d->begun; i++) {
+        if (d->fds[i].fd >= 0 && d->fds[i].revents && look(d, i)) {
+            *ret_which = i;
+            return 1;
+        }
+    }
+    return ak_now() >= deadline ? -ETIMEDOUT : 0;
+}
+
 int ak__wire_dial(const struct ak_wire_options *options, const struct ak__wire_address *addresses,
                   size_t n, ak_msec deadline, size_t *ret_which, struct ak_error **reterr)
 {
     struct dial d = {.options = options, .addresses = addresses, .n = n, .last_errno = ETIMEDOUT};
-    int r;
+    int r = 0;
 
-    for (;;) {
-        ak_msec until;
-
+    while (r == 0) {
         while (d.begun < n && (d.open == 0 || ak_now() >= d.next_time))
             begin_next(&d);
         if (d.open == 0 && d.begun == n)
             return dial_error(&d, -d.last_errno, reterr);
-        until = d.begun < n ? AK_MIN(d.next_time, deadline) : deadline;
-        d.fds[d.begun] =
-            (struct pollfd){.fd = options->cancel ? options->cancel->fd : -1, .events = POLLIN};
-        r = poll(d.fds, d.begun + 1, ak__wire_remaining(until));
-        if (r < 0 && errno != EINTR) {
-            r = -errno;
-            break;
-        }
-        if (r > 0 && d.fds[d.begun].revents) {
-            r = AK_E_CANCELLED;
-            break;
-        }
-        for (size_t i = 0; r > 0 && i < d.begun; i++) {
-            if (d.fds[i].fd >= 0 && d.fds[i].revents && look(&d, i)) {
-                close_others(&d, i);
-                *ret_which = i;
-                return d.fds[i].fd;
-            }
-        }
-        if (ak_now() >= deadline) {
-            r = -ETIMEDOUT;
-            break;
-        }
+        r = wait_once(&d, deadline, ret_which);
     }
-    close_others(&d, n);
-    return dial_error(&d, r, reterr);
+    close_others(&d, r > 0 ? *ret_which : n);
+    return r > 0 ? d.fds[*ret_which].fd : dial_error(&d, r, reterr);
 }

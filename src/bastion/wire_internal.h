@@ -37,8 +37,8 @@ struct ak__wire_address {
 };
 
 /*
- * The addresses of options->host in the order in which they are to be tried, families in turns. Returns how many (1 or more),
- * AK_E_NOT_FOUND, -ETIMEDOUT, AK_E_CANCELLED or -ENOMEM.
+ * The addresses of options->host in the order in which they are to be tried, families in turns. Returns how
+ * many (1 or more), AK_E_NOT_FOUND, -ETIMEDOUT, AK_E_CANCELLED or -ENOMEM.
  */
 AK_MUST_USE int ak__wire_resolve(const struct ak_wire_options *options, ak_msec deadline,
                                  struct ak__wire_address ret[static AK_WIRE_MAX_ADDRESSES],

@@ -111,7 +111,8 @@ static int step(struct relay *self, const struct ak_cancel *cancel, struct ak_er
         self->protocol->is_client_paused && self->protocol->is_client_paused(self->user);
     const bool room = !paused && waiting(&self->server) <= AK_RELAY_FULL &&
                       waiting(&self->client) <= AK_RELAY_FULL;
-    /* The client waits for room on both sides, as both may grow from what it sends; the server only for the client's. */
+    /* The client waits for room on both sides, as both may grow from what it sends; the server only for the
+     * client's. */
     struct ak_wire_wait items[2] = {
         {.wire = self->client.wire,
          .want = wants(self, &self->client, room && !self->server.is_ended)},
@@ -131,7 +132,8 @@ static int step(struct relay *self, const struct ak_cancel *cancel, struct ak_er
     return r;
 }
 
-/* The client still gets what was meant for it, so that last words can follow at a boundary that it and the protocol agree on. */
+/* The client still gets what was meant for it, so that last words can follow at a boundary that it and the
+ * protocol agree on. */
 static void say_the_rest(struct side *client)
 {
     const ak_msec deadline = ak_now() + LAST_PATIENCE;

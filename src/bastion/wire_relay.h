@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two wires and a protocol between them: bytes of each side go to a function of the protocol, which appends what is to be sent,
- * changed or not, to either side. Neither side can block the other: each direction has its own buffer, and a side is read only
- * while what it causes fits. So a client may send its next thousand statements while the answer to the first still streams.
+ * Two wires and a protocol between them: bytes of each side go to a function of the protocol, which appends
+ * what is to be sent, changed or not, to either side. Neither side can block the other: each direction has its
+ * own buffer, and a side is read only while what it causes fits. So a client may send its next thousand
+ * statements while the answer to the first still streams.
  *
  * The protocol's functions are pure (bytes in, bytes out), which is how they are tested and fuzzed.
  */
@@ -19,8 +20,9 @@
 
 struct ak_relay_protocol {
     /*
-     * Bytes came from the client (from the server). Takes all of them, keeps what is incomplete itself, and appends to the buffers
-     * what shall be sent. 0 goes on; 1 ends the relay when both buffers have been written; negative ends it at once.
+     * Bytes came from the client (from the server). Takes all of them, keeps what is incomplete itself, and
+     * appends to the buffers what shall be sent. 0 goes on; 1 ends the relay when both buffers have been
+     * written; negative ends it at once.
      */
     int (*from_client)(void *user, const uint8_t *data, size_t len, struct ak_buf *to_server,
                        struct ak_buf *to_client, struct ak_error **reterr);
@@ -38,8 +40,9 @@ enum ak_relay_end {
     AK_RELAY_PROTOCOL_ENDED, /* a function returned 1 */
 };
 /*
- * Until one of them ends (returns an enum ak_relay_end), `cancel` is set (AK_E_CANCELLED; what waited for the client
- * was written, if it took it within a second: the caller adds the explanation), or something breaks (negative). The wires stay the caller's. Deadlines of the wires do not count here.
+ * Until one of them ends (returns an enum ak_relay_end), `cancel` is set (AK_E_CANCELLED; what waited for the
+ * client was written, if it took it within a second: the caller adds the explanation), or something breaks
+ * (negative). The wires stay the caller's. Deadlines of the wires do not count here.
  */
 AK_MUST_USE int ak_wire_relay(struct ak_wire *client, struct ak_wire *server,
                               const struct ak_relay_protocol *protocol, void *user,

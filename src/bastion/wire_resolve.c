@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names to addresses by libevent's resolver, on a loop that lives as long as one question: the C library's would want shared
- * libraries at run time, which a static program does not find in somebody else's image.
+ * Names to addresses by libevent's resolver, on a loop that lives as long as one question: the C library's
+ * would want shared libraries at run time, which a static program does not find in somebody else's image.
  */
 #include "bastion/wire_internal.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS on a wire, as a client. Which certificates are accepted follows from the mode, in the way of PostgreSQL's clients: up to
- * `require` any (but with a file of authorities, `require` verifies the chain), `verify-ca` the chain, `verify-full` also the name.
+ * TLS on a wire, as a client. Which certificates are accepted follows from the mode, in the way of PostgreSQL's
+ * clients: up to `require` any (but with a file of authorities, `require` verifies the chain), `verify-ca` the
+ * chain, `verify-full` also the name.
  */
 #include "bastion/wire_internal.h"
 

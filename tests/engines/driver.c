@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One engine of the bastion as a program, without the bastion around it: what the tests of tests/engines talk to.
+ * One engine of the bastion as a program, without the bastion around it: what the tests of tests/engines talk
+ * to.
  *
  *     engine-driver probe|provision|deprovision           the result as JSON
  *     engine-driver call OPERATION [FLAGS] <arguments      {"result":...} or {"error":...,"code":...,"serverCode":...}
- *     engine-driver serve SOCKET [FLAGS]                   clients on a Unix socket; what happens, as lines of JSON; SIGUSR1 ends
- *                                                          the session, SIGTERM the program
+ *     engine-driver serve SOCKET [FLAGS]                   clients on a Unix socket; what happens, as lines of JSON;
+ *                                                          SIGUSR1 ends the session, SIGTERM the program
  *     FLAGS: --read-only, --max-rows=N, --max-bytes=N, --timeout=MS, --refuse=TEXT
  *
- * The Tool is in AGENTKUBE_TOOL, its Secrets in AGENTKUBE_CREDENTIAL_DIR, AGENTKUBE_IDENTITY_DIR, AGENTKUBE_ADMIN_DIR, as in a pod.
+ * The Tool is in AGENTKUBE_TOOL, its Secrets in AGENTKUBE_CREDENTIAL_DIR, AGENTKUBE_IDENTITY_DIR,
+ * AGENTKUBE_ADMIN_DIR, as in a pod.
  */
 #include <getopt.h>
 #include <inttypes.h>

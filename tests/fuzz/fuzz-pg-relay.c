@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client's and a server's bytes, both arbitrary, through PostgreSQL's relay. Pieces: a byte (bit 0: from the server), a byte of
- * length, the bytes. Whatever comes, every statement that was begun ends once, and the buffers stay within their limits. */
+/* A client's and a server's bytes, both arbitrary, through PostgreSQL's relay. Pieces: a byte (bit 0: from the
+ * server), a byte of length, the bytes. Whatever comes, every statement that was begun ends once, and the
+ * buffers stay within their limits. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

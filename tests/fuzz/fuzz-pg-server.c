@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a server answers to a query with parameters, to a statement of our own, and in SCRAM's exchange: arbitrary bytes. */
+/* What a server answers to a query with parameters, to a statement of our own, and in SCRAM's exchange:
+ * arbitrary bytes. */
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first packets of a client: arbitrary bytes. The server behind does not exist, so every start ends with a refusal. */
+/* The first packets of a client: arbitrary bytes. The server behind does not exist, so every start ends with a
+ * refusal. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -146,7 +146,8 @@ static void test_a_cancelled_connect_ends_at_once(void **state)
 
 /* --- names --- */
 
-/* A name server that knows db.test (127.0.0.1; no version 6) and db6.test (an address that nobody has, and 127.0.0.1). */
+/* A name server that knows db.test (127.0.0.1; no version 6) and db6.test (an address that nobody has, and
+ * 127.0.0.1). */
 struct names {
     int fd;
     struct ak_thread thread;

@@ -67,8 +67,8 @@ struct keys {
 };
 
 /*
- * SASLprep is the identity for ASCII, which is what we mint; like PostgreSQL's own client, a password that cannot be prepared is used
- * as its bytes are.
+ * SASLprep is the identity for ASCII, which is what we mint; like PostgreSQL's own client, a password that
+ * cannot be prepared is used as its bytes are.
  */
 static int derive(const struct ak_secret *password, const uint8_t *salt, size_t salt_len,
                   int iterations, struct keys *ret, struct ak_error **reterr)

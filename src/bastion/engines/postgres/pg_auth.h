@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How PostgreSQL's servers are convinced of a password without being told it: SCRAM-SHA-256, with and without channel binding
- * (RFC 5802, 7677, 5929), and the older MD5. And the verifier that a server keeps of a password, so that CREATE ROLE never has the
- * password itself in its text, nor in the server's log. Pure but for random bytes.
+ * How PostgreSQL's servers are convinced of a password without being told it: SCRAM-SHA-256, with and without
+ * channel binding (RFC 5802, 7677, 5929), and the older MD5. And the verifier that a server keeps of a
+ * password, so that CREATE ROLE never has the password itself in its text, nor in the server's log. Pure but
+ * for random bytes.
  */
 #ifndef AK_BASTION_PG_AUTH_H
 #define AK_BASTION_PG_AUTH_H
@@ -26,8 +27,9 @@ struct ak_pg_scram {
 void ak_pg_scram_done(struct ak_pg_scram *self);
 AK_DEFINE_AUTO(ak_pg_scram, ak_pg_scram_done)
 
-/* Begins; `binding` is the end point's hash for SCRAM-SHA-256-PLUS, len 0: SCRAM-SHA-256 (`over_tls`: and we could have, had the
- * server offered it). nonce: 24 printable characters or more without comma, NULL: random. Appends client-first-message. */
+/* Begins; `binding` is the end point's hash for SCRAM-SHA-256-PLUS, len 0: SCRAM-SHA-256 (`over_tls`: and we
+ * could have, had the server offered it). nonce: 24 printable characters or more without comma, NULL: random.
+ * Appends client-first-message. */
 AK_MUST_USE int ak_pg_scram_first(struct ak_pg_scram *self, const uint8_t *binding,
                                   size_t binding_len, bool over_tls, const char *nonce,
                                   struct ak_buf *out, struct ak_error **reterr);

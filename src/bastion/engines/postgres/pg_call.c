@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The structured operations. Each has a connection of its own, which is thrown away afterwards: whatever a statement left in its
- * session (settings, temporary tables, prepared statements, locks) is gone with it.
+ * The structured operations. Each has a connection of its own, which is thrown away afterwards: whatever a
+ * statement left in its session (settings, temporary tables, prepared statements, locks) is gone with it.
  */
 #include "bastion/engines/postgres/pg_engine.h"
 
@@ -158,8 +158,8 @@ static int run_plan(struct ak_pg *pg, const struct plan *plan, struct ak_pg_resu
 {
     int r = 0;
 
-    /* The extended protocol takes a single statement, so that none of the caller's can both end this transaction and do something
-     * else; the connection ends with it. */
+    /* The extended protocol takes a single statement, so that none of the caller's can both end this
+     * transaction and do something else; the connection ends with it. */
     if (plan->read_only)
         r = ak_pg_run(pg, "BEGIN READ ONLY", NULL, NULL, reterr);
     return r < 0 ? r : ak_pg_query(pg, &plan->query, ret, reterr);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Tool goes: its roles do, in every database with all that they were granted. What a writer made and owns (only one that was
- * granted CREATE can own anything) would go with DROP OWNED BY; people's data are not ours to delete, so that is refused and said.
+ * A Tool goes: its roles do, in every database with all that they were granted. What a writer made and owns
+ * (only one that was granted CREATE can own anything) would go with DROP OWNED BY; people's data are not ours
+ * to delete, so that is refused and said.
  */
 #include "bastion/engines/postgres/pg_engine.h"
 
@@ -102,7 +103,8 @@ static int drop_in(struct job *self, const char *role, const char *database,
     return ak_pg_run(self->pg, sql, NULL, NULL, reterr);
 }
 
-/* Without a catalog of what depends on it: what we may have granted is taken back, then the server says if there is more. */
+/* Without a catalog of what depends on it: what we may have granted is taken back, then the server says if
+ * there is more. */
 static int revoke_plainly(struct job *self, const char *role, struct ak_error **reterr)
 {
     AK_AUTO(ak_buf) sql = AK_BUF_INIT(65536);

@@ -9,8 +9,8 @@
 extern const struct ak_engine ak_engine_postgres;
 
 /*
- * What our own connections ask for at their start: UTF-8, ISO dates, a name to be found by, the Tool's schema. `path` keeps the text;
- * at most 6 entries.
+ * What our own connections ask for at their start: UTF-8, ISO dates, a name to be found by, the Tool's schema.
+ * `path` keeps the text; at most 6 entries.
  */
 AK_MUST_USE int ak__pg_settings(const struct ak_target *target, struct ak_buf *path,
                                 struct ak_pg_setting ret[static 6], size_t *ret_n,

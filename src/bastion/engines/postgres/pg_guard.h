@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For a session that may only read: which statements pass, by their text alone. Its transactions are READ ONLY by default, and the
- * role that is made for readers has no right to write; but a session may say otherwise about its transactions, and every role of
- * PostgreSQL may make large objects, change its own password, write to the log. This keeps it from both.
+ * For a session that may only read: which statements pass, by their text alone. Its transactions are READ ONLY
+ * by default, and the role that is made for readers has no right to write; but a session may say otherwise
+ * about its transactions, and every role of PostgreSQL may make large objects, change its own password, write
+ * to the log. This keeps it from both.
  */
 #ifndef AK_BASTION_PG_GUARD_H
 #define AK_BASTION_PG_GUARD_H

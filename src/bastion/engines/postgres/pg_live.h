@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connections to servers that clients have through us, by the key that a client shows when it wants its statement cancelled. That
- * request comes on a connection of its own, which may belong to another session; who knows the key may cancel, as with the server.
+ * The connections to servers that clients have through us, by the key that a client shows when it wants its
+ * statement cancelled. That request comes on a connection of its own, which may belong to another session; who
+ * knows the key may cancel, as with the server.
  */
 #ifndef AK_BASTION_PG_LIVE_H
 #define AK_BASTION_PG_LIVE_H

@@ -94,7 +94,9 @@ int ak_pg_put_error(struct ak_buf *buf, const char *severity, const char *sqlsta
 
 struct ak_pg_reader ak_pg_reader(const void *body, size_t len)
 {
-    return (struct ak_pg_reader){.at = body, .end = (const uint8_t *)body + len};
+    const uint8_t *at = len ? body : (const uint8_t *)"";
+
+    return (struct ak_pg_reader){.at = at, .end = at + len};
 }
 
 const uint8_t *ak_pg_get_bytes(struct ak_pg_reader *self, size_t len)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PostgreSQL's frontend and backend protocol 3.0 as bytes: messages are built into buffers and read from memory. Pure. What each
- * message holds is in the manual, "Message Formats".
+ * PostgreSQL's frontend and backend protocol 3.0 as bytes: messages are built into buffers and read from
+ * memory. Pure. What each message holds is in the manual, "Message Formats".
  */
 #ifndef AK_BASTION_PG_PROTOCOL_H
 #define AK_BASTION_PG_PROTOCOL_H
@@ -22,7 +22,8 @@
 
 /* --- writing --- */
 
-/* Begins a message of `type` (0: one of the start, without a type); *ret_mark is for ak_pg_end(). All return 0 or a code of ak_buf. */
+/* Begins a message of `type` (0: one of the start, without a type); *ret_mark is for ak_pg_end(). All return 0
+ * or a code of ak_buf. */
 AK_MUST_USE int ak_pg_begin(struct ak_buf *buf, char type, size_t *ret_mark);
 AK_MUST_USE int ak_pg_put8(struct ak_buf *buf, uint8_t value);
 AK_MUST_USE int ak_pg_put16(struct ak_buf *buf, uint16_t value);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Tool's two roles, and exactly the rights that its permissions say, in each database that they name. Everything is compared with
- * the catalog first, so that a second run changes nothing, and what somebody else has given or taken meanwhile is put right. What the
- * roles can do without us, because everybody can, is reported: it cannot be taken from one role alone.
+ * A Tool's two roles, and exactly the rights that its permissions say, in each database that they name.
+ * Everything is compared with the catalog first, so that a second run changes nothing, and what somebody else
+ * has given or taken meanwhile is put right. What the roles can do without us, because everybody can, is
+ * reported: it cannot be taken from one role alone.
  */
 #include "bastion/engines/postgres/pg_engine.h"
 

@@ -287,8 +287,8 @@ static int on_type_name(void *user, size_t n, const char *const *values)
     return 0;
 }
 
-/* Types that the database itself has made (enumerations, domains, extensions) are named by asking it; without an answer they stay
- * numbers. */
+/* Types that the database itself has made (enumerations, domains, extensions) are named by asking it; without
+ * an answer they stay numbers. */
 static void name_types(struct ak_pg *self, struct answer *a)
 {
     AK_AUTO(ak_buf) sql = AK_BUF_INIT(8192);

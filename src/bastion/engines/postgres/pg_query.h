@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One statement with parameters in the extended protocol, which takes exactly one by construction, and its result as JSON.
+ * One statement with parameters in the extended protocol, which takes exactly one by construction, and its
+ * result as JSON.
  */
 #ifndef AK_BASTION_PG_QUERY_H
 #define AK_BASTION_PG_QUERY_H
@@ -16,8 +17,8 @@ struct ak_pg_query {
     size_t sql_len;
     const json_t *params; /* a list of texts, numbers, truth values and nulls; NULL: none */
     int64_t max_rows, max_bytes;
-    /* It only reads: what is beyond the limits is not waited for, and the connection is good for nothing afterwards. Otherwise the
-     * statement runs to its end, and what is too much is read and dropped. */
+    /* It only reads: what is beyond the limits is not waited for, and the connection is good for nothing
+     * afterwards. Otherwise the statement runs to its end, and what is too much is read and dropped. */
     bool may_stop;
 };
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What goes between a client and a server once both are logged in: messages are followed on both sides, so that it is known which
- * statement begins and ends when, and nothing else is changed. Pure: bytes in, bytes out; statements go to the hooks.
+ * What goes between a client and a server once both are logged in: messages are followed on both sides, so that
+ * it is known which statement begins and ends when, and nothing else is changed. Pure: bytes in, bytes out;
+ * statements go to the hooks.
  *
- * A statement that is refused is replaced by one that the server will refuse for certain, and the server's error by the reason. So
- * the order of answers, the skipping up to the next Sync, and the state of the transaction are the server's own doing.
+ * A statement that is refused is replaced by one that the server will refuse for certain, and the server's
+ * error by the reason. So the order of answers, the skipping up to the next Sync, and the state of the
+ * transaction are the server's own doing.
  *
- * Messages may have 1 GiB and are never kept: of a statement's text the first AK_PG_TEXT_MAX bytes are, of others a few names.
+ * Messages may have 1 GiB and are never kept: of a statement's text the first AK_PG_TEXT_MAX bytes are, of
+ * others a few names.
  */
 #ifndef AK_BASTION_PG_RELAY_H
 #define AK_BASTION_PG_RELAY_H

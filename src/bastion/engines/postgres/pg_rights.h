@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rights as a set: one entry is a privilege on something, written as GRANT and REVOKE want it. What a Tool's permissions ask for is
- * one set, what the catalog says is another; the difference is what must be done. Pure.
+ * Rights as a set: one entry is a privilege on something, written as GRANT and REVOKE want it. What a Tool's
+ * permissions ask for is one set, what the catalog says is another; the difference is what must be done. Pure.
  */
 #ifndef AK_BASTION_PG_RIGHTS_H
 #define AK_BASTION_PG_RIGHTS_H
@@ -69,8 +69,8 @@ struct ak_pg_things {
     size_t n;
 };
 /*
- * The rights that effective grants mean in one database. What does not exist, and privileges that PostgreSQL does not know, are
- * AK_E_INVALID, and *reterr names the grant.
+ * The rights that effective grants mean in one database. What does not exist, and privileges that PostgreSQL
+ * does not know, are AK_E_INVALID, and *reterr names the grant.
  */
 AK_MUST_USE int ak_pg_rights_expand(struct ak_pg_rights *self,
                                     const struct ak_effective_grant *grants, size_t n,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client of a session: it is greeted as a server would greet it, without being asked for a password; then it talks to the real
- * server through a connection that we have logged in.
+ * A client of a session: it is greeted as a server would greet it, without being asked for a password; then it
+ * talks to the real server through a connection that we have logged in.
  */
 #include "bastion/engines/postgres/pg_engine.h"
 

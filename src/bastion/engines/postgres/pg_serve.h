@@ -15,8 +15,9 @@ struct ak_pg_wishes {
 };
 
 /*
- * Reads packets up to the startup message, whose body (after the protocol's number) is left in `startup`: returns 1. 0: it was a
- * request to cancel, which has been done. -EPROTONOSUPPORT: another protocol; AK_E_PROTOCOL: something else altogether.
+ * Reads packets up to the startup message, whose body (after the protocol's number) is left in `startup`:
+ * returns 1. 0: it was a request to cancel, which has been done. -EPROTONOSUPPORT: another protocol;
+ * AK_E_PROTOCOL: something else altogether.
  */
 AK_MUST_USE int ak__pg_read_startup(struct ak_wire *wire, struct ak_buf *startup,
                                     uint32_t *ret_protocol, struct ak_error **reterr);
