@@ -89,7 +89,7 @@ static int dial_error(const struct dial *d, int code, struct ak_error **reterr)
     return ak_error_set(reterr, code, "connect to %s:%u: %s", o->host, (unsigned)o->port, words);
 }
 
-/* Waits for one of them, or for the time to try the next. 1: *ret_which is connected; 0: go on; negative: it is over. */
+/* Waits for one of them, or for the time to try the next. 1: *ret_which is connected; 0: go on; negative: over. */
 static int wait_once(struct dial *d, ak_msec deadline, size_t *ret_which)
 {
     const struct ak_cancel *cancel = d->options->cancel;

@@ -682,6 +682,14 @@ def test_a_reading_session_on_a_credential_that_may_write(db, app):
     assert checksum(db) == before
 
 
+@pytest.mark.parametrize("command", ["\\d", "\\d orders", "\\dt+", "\\l", "\\du", "\\df", "\\dn", "\\dp", "\\dT", "\\sf touch", "EXPLAIN SELECT * FROM orders",
+                                     "TABLE orders", "COPY orders TO STDOUT", "SET statement_timeout = 5000", "SHOW ALL"])
+def test_a_reader_can_look_around(minted, command):
+    with minted.serve("--read-only", name=SOCKET) as session:
+        done = psql(session, "-c", command)
+        assert done.returncode == 0 and done.stdout, done
+
+
 def test_the_corpus_as_the_minted_reader(db, minted):
     before = checksum(db)
     with minted.serve("--read-only", name=SOCKET) as session:

@@ -57,6 +57,11 @@ static const char functions_sql[] =
 static const char standard_rights_sql[] =
     "SELECT 'TABLE', privilege_type, table_schema, table_name, NULL"
     " FROM information_schema.table_privileges WHERE $";
+/* Whether it may, by whichever way: the schemas' own lists of rights are not to be had. */
+static const char standard_schemas_sql[] =
+    " UNION ALL SELECT 'SCHEMA', 'USAGE', nspname, NULL, NULL FROM pg_catalog.pg_namespace"
+    " WHERE nspname NOT IN ('information_schema', 'pg_catalog', 'crdb_internal', 'pg_extension')"
+    " AND has_schema_privilege($, nspname, 'USAGE')";
 
 bool ak_pg_has_catalog(enum ak_tool_type type)
 {
@@ -196,6 +201,12 @@ int ak_pg_load_rights(struct ak_pg *pg, enum ak_tool_type type, const char *role
     if (r >= 0)
         r = put_query(&sql, ak_pg_has_catalog(type) ? rights_sql : standard_rights_sql,
                       condition.data);
+    if (r >= 0 && role && !ak_pg_has_catalog(type)) {
+        ak_buf_clear(&condition);
+        r = ak_pg_put_literal(&condition, role);
+        if (r >= 0)
+            r = put_query(&sql, standard_schemas_sql, condition.data);
+    }
     /* PUBLIC may run every function unless that was taken away: no widening, but how PostgreSQL starts. */
     if (r >= 0 && role && ak_pg_has_catalog(type))
         r = put_query(&sql, functions_sql, condition.data);

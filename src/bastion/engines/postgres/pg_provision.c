@@ -39,6 +39,12 @@ static int send_batch(struct job *job, struct ak_buf *sql, struct ak_error **ret
     return r;
 }
 
+/* Without a catalog of rights it is known that a role may use a schema, but not whether that was granted to it. */
+static bool is_beyond(const struct job *job, const struct ak_pg_right *right)
+{
+    return job->only_tables && right->on != AK_PG_ON_TABLE;
+}
+
 /* GRANT (or REVOKE) what is in `wanted` and not in `there`. */
 static int apply_difference(struct job *job, const struct ak_pg_rights *wanted,
                             const struct ak_pg_rights *there, bool grant, const char *database,
@@ -53,7 +59,7 @@ static int apply_difference(struct job *job, const struct ak_pg_rights *wanted,
     while (r >= 0 && ak_map_next(&wanted->by_key, &it, &key, &value)) {
         const struct ak_pg_right *right = value;
 
-        if (ak_map_get(&there->by_key, key))
+        if (ak_map_get(&there->by_key, key) || (!grant && is_beyond(job, right)))
             continue;
         if (ak_pg_right_sql(right, grant, database, role, &sql) < 0 ||
             note(job, grant, right, database, role) < 0)
@@ -82,7 +88,7 @@ static int verify(struct job *job, const struct ak_pg_rights *wanted, const char
     while (ak_map_next(&wanted->by_key, &it, &key, &value)) {
         const struct ak_pg_right *right = value;
 
-        if (ak_map_get(&there.by_key, key) || job->only_tables)
+        if (ak_map_get(&there.by_key, key))
             continue;
         if (ak_pg_right_words(right, database, &words) < 0)
             return ak_error_oom(reterr);
@@ -95,7 +101,7 @@ static int verify(struct job *job, const struct ak_pg_rights *wanted, const char
     while (ak_map_next(&there.by_key, &it, &key, &value)) {
         const struct ak_pg_right *right = value;
 
-        if (ak_map_get(&wanted->by_key, key))
+        if (ak_map_get(&wanted->by_key, key) || is_beyond(job, right))
             continue;
         ak_buf_clear(&words);
         if (ak_pg_right_words(right, database, &words) < 0 ||

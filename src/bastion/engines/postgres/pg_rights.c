@@ -192,7 +192,7 @@ struct expansion {
     const struct ak_effective_grant *grant;
     const char *database, *schema;
     const struct ak_pg_things *things;
-    bool has_defaults;
+    bool is_postgres;
     struct ak_error **reterr;
 };
 
@@ -266,7 +266,7 @@ static int add_thing(const struct expansion *x, enum ak_pg_on on, const char *pr
 
     if (r >= 0 && on == AK_PG_ON_TABLE && x->grant->objects[0] && strcmp(privilege, "INSERT") == 0)
         r = add_counters(x, thing->name);
-    if (r >= 0 && on == AK_PG_ON_TABLE && x->has_defaults && thing->owner && !x->grant->objects[0])
+    if (r >= 0 && on == AK_PG_ON_TABLE && x->is_postgres && thing->owner && !x->grant->objects[0])
         r = add(x, AK_PG_ON_DEFAULT, privilege, "TABLES", thing->owner);
     return r;
 }
@@ -315,7 +315,7 @@ static int expand_privilege(const struct expansion *x, const char *privilege, en
         if (r >= 0 && on == AK_PG_ON_TABLE && strcmp(privilege, "INSERT") == 0)
             r = add_counters(x, NULL);
         /* An empty schema has an owner too, who will make its tables. */
-        if (r >= 0 && on == AK_PG_ON_TABLE && x->has_defaults && schema && schema->owner)
+        if (r >= 0 && on == AK_PG_ON_TABLE && x->is_postgres && schema && schema->owner)
             r = add(x, AK_PG_ON_DEFAULT, privilege, "TABLES", schema->owner);
         return r;
     }
@@ -352,7 +352,7 @@ static int expand_word(const struct expansion *x, const char *word)
 
 int ak_pg_rights_expand(struct ak_pg_rights *self, const struct ak_effective_grant *grants,
                         size_t n, const char *database, const struct ak_pg_things *things,
-                        bool has_defaults, struct ak_error **reterr)
+                        bool is_postgres, struct ak_error **reterr)
 {
     int r = 0;
 
@@ -362,14 +362,15 @@ int ak_pg_rights_expand(struct ak_pg_rights *self, const struct ak_effective_gra
                                     .database = database,
                                     .schema = grants[i].schema ? grants[i].schema : "public",
                                     .things = things,
-                                    .has_defaults = has_defaults,
+                                    .is_postgres = is_postgres,
                                     .reterr = reterr};
 
         if (!grants[i].database || strcmp(grants[i].database, database) != 0)
             continue;
         if (!find_schema(&x))
             return wrong(&x, "USAGE", "schema", x.schema);
-        r = add(&x, AK_PG_ON_DATABASE, "CONNECT", NULL, NULL);
+        if (is_postgres)
+            r = add(&x, AK_PG_ON_DATABASE, "CONNECT", NULL, NULL);
         if (r >= 0)
             r = add(&x, AK_PG_ON_SCHEMA, "USAGE", NULL, NULL);
         for (const char *const *word = grants[i].privileges; r >= 0 && *word; word++)

@@ -69,12 +69,13 @@ struct ak_pg_things {
     size_t n;
 };
 /*
- * The rights that effective grants mean in one database. What does not exist, and privileges that PostgreSQL
- * does not know, are AK_E_INVALID, and *reterr names the grant.
+ * The rights that effective grants mean in one database. What does not exist, and privileges that PostgreSQL does not
+ * know, are AK_E_INVALID, and *reterr names the grant. is_postgres: with CONNECT and default privileges for future
+ * tables, which its relatives do not have, or not in this way.
  */
 AK_MUST_USE int ak_pg_rights_expand(struct ak_pg_rights *self,
                                     const struct ak_effective_grant *grants, size_t n,
                                     const char *database, const struct ak_pg_things *things,
-                                    bool has_defaults, struct ak_error **reterr);
+                                    bool is_postgres, struct ak_error **reterr);
 
 #endif
