@@ -213,7 +213,8 @@ bool ak__sql_is_keyword(const char *word)
 static const char *const reading[] = {
     /* clang-format off */
     "ABS", "ACLDEFAULT", "ACLEXPLODE", "ACOS", "AGE", "ANY_VALUE", "ARRAY_AGG", "ARRAY_APPEND",
-    "ARRAY_CAT", "ARRAY_LENGTH", "ARRAY_POSITION", "ARRAY_REMOVE", "ARRAY_TO_STRING", "ASCII",
+    "ARRAY_CAT", "ARRAY_LENGTH", "ARRAY_LOWER", "ARRAY_NDIMS", "ARRAY_POSITION", "ARRAY_REMOVE",
+    "ARRAY_TO_STRING", "ARRAY_UPPER", "ASCII",
     "ASIN", "ATAN", "ATAN2", "AVG", "BIGINT", "BINARY", "BIT", "BIT_AND", "BIT_COUNT",
     "BIT_LENGTH", "BIT_OR", "BIT_XOR", "BOOL_AND", "BOOL_OR", "BTRIM", "CARDINALITY", "CAST",
     "CBRT", "CEIL", "CEILING", "CHAR", "CHAR_LENGTH", "CHARACTER", "CHARACTER_LENGTH",

@@ -103,7 +103,13 @@ const struct ak_cancel *ak_session_cancel(const struct ak_session *self)
 
 const char *ak_session_end_reason(const struct ak_session *self)
 {
-    return self->reason;
+    struct ak_session *mutable = (struct ak_session *)(uintptr_t)self;
+    const char *reason;
+
+    ak_mutex_lock(&mutable->lock);
+    reason = self->reason;
+    ak_mutex_unlock(&mutable->lock);
+    return reason;
 }
 
 void ak_session_moved(struct ak_session *self, uint64_t in, uint64_t out)
