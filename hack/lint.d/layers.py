@@ -9,7 +9,8 @@ LAYERS = ["base", "json", "net", "kube", "flow", "manage"]
 # The data path: a stage may know the values on its arrows and the stages next to it, not the far ones.
 # What is not named here (key, event, change, reconcile's types) is a value or a contract for all.
 STAGES = ["watch", "cache", "route", "queue", "reconcile", "apply"]
-PROGRAMS = ["manager", "agentlet", "keeper", "exo", "exo-install"]  # src/runtimes is for several
+PROGRAMS = ["manager", "agentlet", "keeper", "bastion", "exo", "exo-install"]
+PARTS = ["terminal", "runtimes", "engines", "door", "process"]  # of src/: for several programs
 INCLUDE = r'(?m)^#\s*include\s+[<"]([^>"]+)[>"]'
 
 
@@ -49,6 +50,15 @@ def programs_apart(_build):
                     yield f"{path}:{line}: {program} includes {name}"
 
 
+def parts_alone(_build):
+    """what several programs are made of knows none of them"""
+    for part in PARTS:
+        for path in files(".c", ".h", under=f"src/{part}/"):
+            for line, name in includes(path):
+                if name.startswith(tuple(f"{program}/" for program in PROGRAMS)):
+                    yield f"{path}:{line}: {part} includes {name}"
+
+
 def stage_order(_build):
     """an event cannot reach a reconciler: a stage of the data path includes only its neighbours"""
     for path in files(".c", ".h", under="lib/flow/"):
@@ -69,4 +79,4 @@ def no_drawers(_build):
                 yield path
 
 
-CHECKS = [layer_order, library_alone, programs_apart, stage_order, no_drawers]
+CHECKS = [layer_order, library_alone, programs_apart, parts_alone, stage_order, no_drawers]

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <ak/base/buf.h>
 #include <ak/base/text.h>
 #include <ak/json/json.h>
 
@@ -277,9 +278,94 @@ static void classes_have_names(void **state)
     assert_string_equal(ak_statement_class_name(AK_CLASS_MAX), "unknown");
 }
 
+/* ---- docs/tools.md ---- */
+
+static void add(struct ak_buf *out, const char *text)
+{
+    assert_int_equal(ak_buf_adds(out, text), 0);
+}
+
+/* | type | what | port | sessions | credential | tested | */
+static void row_of_type(const struct ak_engine_info *info, struct ak_buf *out)
+{
+    unsigned f = info->flags;
+
+    assert_int_equal(ak_buf_addf(out, "| `%s` | %s | ", info->name, info->title), 0);
+    if (!info->port)
+        add(out, "-");
+    else if (info->port == info->tls_port)
+        assert_int_equal(ak_buf_addf(out, "%u", info->port), 0);
+    else
+        assert_int_equal(ak_buf_addf(out, "%u, TLS %u", info->port, info->tls_port), 0);
+    add(out, " | exec");
+    add(out, f & AK_ENGINE_CONNECT ? ", connect" : "");
+    add(out, f & AK_ENGINE_FORWARD ? ", forward" : "");
+    add(out, f & AK_ENGINE_DIRECT ? " | in `client` too" : " | in `bastion` only");
+    add(out, f & AK_ENGINE_TESTED ? " | yes |\n" : " | not tested against a real server |\n");
+}
+
+/* | type | operations | */
+static void row_of_operations(const struct ak_engine_info *info, struct ak_buf *out)
+{
+    assert_int_equal(ak_buf_addf(out, "| `%s` | ", info->name), 0);
+    for (size_t i = 0; i < info->n_operations; i++) {
+        AK_AUTO_JSON *schema = NULL;
+        const char *key;
+        json_t *value;
+        size_t n = 0;
+        const char *text = info->operations[i].schema;
+        assert_int_equal(ak_json_parse(text, strlen(text), &schema, NULL), 0);
+        assert_int_equal(ak_buf_addf(out, "%s`%s(", i ? " " : "", info->operations[i].name), 0);
+        json_object_foreach(json_object_get(schema, "properties"), key, value)
+        {
+            bool needed = false;
+            for (size_t k = 0; k < json_array_size(json_object_get(schema, "required")); k++)
+                needed |= ak_streq(
+                    key, json_string_value(json_array_get(json_object_get(schema, "required"), k)));
+            assert_int_equal(ak_buf_addf(out, "%s%s%s", n++ ? ", " : "", key, needed ? "" : "?"),
+                             0);
+        }
+        add(out, ")`");
+    }
+    add(out, " |\n");
+}
+
+/* | type | fields | who enforces them | */
+static void row_of_permissions(const struct ak_engine_info *info, struct ak_buf *out)
+{
+    size_t n = 0;
+
+    assert_int_equal(ak_buf_addf(out, "| `%s` | ", info->name), 0);
+    for (int i = AK_PERMISSION_READ_ONLY; i < AK_PERMISSION_FIELD_MAX; i++)
+        if (info->permissions & AK_USES(i))
+            assert_int_equal(ak_buf_addf(out, "%s`%s`", n++ ? " " : "",
+                                         ak_permission_field_name((enum ak_permission_field)i)),
+                             0);
+    assert_int_equal(ak_buf_addf(out, " | %s |\n", info->enforced), 0);
+}
+
+static void the_page_about_tools_says_what_the_table_says(void **state)
+{
+    static void (*const rows[])(const struct ak_engine_info *, struct ak_buf *) = {
+        row_of_type, row_of_operations, row_of_permissions};
+    AK_AUTO(ak_buf) page = AK_BUF_INIT(1 << 20);
+
+    (void)state;
+    assert_int_equal(ak_buf_add_file(&page, "docs/tools.md"), 0);
+    for (size_t i = 0; i < AK_ARRAY_LEN(rows); i++) {
+        for (int type = AK_TOOL_TYPE_UNSET + 1; type < AK_TOOL_TYPE_MAX; type++) {
+            AK_AUTO(ak_buf) row = AK_BUF_INIT(1 << 16);
+            rows[i](ak_engine_info((enum ak_tool_type)type), &row);
+            if (!strstr(page.data, ak_buf_text(&row)))
+                fail_msg("docs/tools.md lacks this row:\n%s", ak_buf_text(&row));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_page_about_tools_says_what_the_table_says),
         cmocka_unit_test(every_type_of_the_schema_has_a_whole_row),
         cmocka_unit_test(schemas_of_operations_are_objects_that_take_nothing_else),
         cmocka_unit_test(fields_are_bits_in_the_order_of_their_names),
