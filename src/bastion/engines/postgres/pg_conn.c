@@ -42,6 +42,11 @@ struct ak_pg *ak__pg_new(void)
     return self;
 }
 
+const char *ak_pg_database(const struct ak_target *target)
+{
+    return target->spec->config ? target->spec->config->database_name : NULL;
+}
+
 const char *ak_pg_parameter(const struct ak_pg *self, const char *name)
 {
     struct ak_pg_reader reader = ak_pg_reader(self->parameters.data, self->parameters.len);

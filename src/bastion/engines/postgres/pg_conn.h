@@ -56,6 +56,8 @@ AK_DEFINE_AUTO_PTR(ak_pg, ak_pg_free)
 AK_MUST_USE int ak_pg_connect(const struct ak_target *target, const struct ak_login *login,
                               const struct ak_pg_options *options, struct ak_pg **ret,
                               struct ak_pg_server_error *ret_error, struct ak_error **reterr);
+/* The database that the Tool names; NULL: none. */
+const char *ak_pg_database(const struct ak_target *target);
 const char *ak_pg_parameter(const struct ak_pg *self, const char *name); /* NULL: not reported */
 /* "PostgreSQL 15.5", from what it reported. */
 void ak_pg_server_name(const struct ak_pg *self, const struct ak_target *target, char *buf,

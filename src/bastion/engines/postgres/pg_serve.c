@@ -72,7 +72,7 @@ static void tell_end(struct client *self)
 static const char *choose_database(const struct ak_target *target, const struct ak_pg_wishes *w,
                                    const char **ret_refused)
 {
-    const char *own = target->spec->config->database_name;
+    const char *own = ak_pg_database(target);
     const char *asked = w->database && *w->database ? w->database : NULL;
 
     *ret_refused = NULL;

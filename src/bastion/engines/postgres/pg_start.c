@@ -68,9 +68,7 @@ static const char *database_of(const struct ak_target *target, const struct ak_l
 {
     if (o->database && o->database[0])
         return o->database;
-    if (target->spec->config->database_name)
-        return target->spec->config->database_name;
-    return login->username;
+    return ak_pg_database(target) ? ak_pg_database(target) : login->username;
 }
 
 static int put_startup(struct ak_pg *self, const struct ak_target *target,

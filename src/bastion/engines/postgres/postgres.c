@@ -13,7 +13,7 @@
 int ak__pg_settings(const struct ak_target *target, struct ak_buf *path,
                     struct ak_pg_setting ret[static 6], size_t *ret_n, struct ak_error **reterr)
 {
-    const char *schema = target->spec->config->schema;
+    const char *schema = target->spec->config ? target->spec->config->schema : NULL;
     size_t n = 0;
 
     ret[n++] = (struct ak_pg_setting){"client_encoding", "UTF8"};
@@ -85,7 +85,7 @@ static int client(const struct ak_target *target, struct ak_session *session,
 {
     static const char base[] = "/.s.PGSQL.5432";
     const size_t folder = socket_path ? strlen(socket_path) - strlen(base) : 0;
-    const char *database = target->spec->config->database_name;
+    const char *database = ak_pg_database(target);
     const char **argv, **env;
     size_t n = 0, n_env = 0;
 
