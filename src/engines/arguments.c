@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of JSON Schema that the operations' schemas use. A keyword that is not here is not in them: a test sees to it. */
+/* The part of JSON Schema that the operations' schemas use. A keyword that is not here is not in them: a test sees
+ * to it. */
 #include <ak/base/text.h>
 #include <ak/json/json.h>
 #include <string.h>

@@ -407,22 +407,30 @@ static enum ak_statement_class walk_all(enum ak_tool_type type, unsigned dialect
     return w.class;
 }
 
-static bool is_utf8(const unsigned char *p, size_t len)
+/* The bytes of the character that begins here; 0: none does (RFC 3629). */
+static size_t character_length(const unsigned char *p, size_t left)
 {
     static const unsigned least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned c = p[0];
+    size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
+    unsigned value = c & (0x7fu >> n);
 
+    if (n == 1 || !n || n > left)
+        return n > left ? 0 : n;
+    for (size_t k = 1; k < n; k++) {
+        if ((p[k] & 0xc0) != 0x80)
+            return 0;
+        value = value << 6 | (p[k] & 0x3f);
+    }
+    bool surrogate = value >= 0xd800 && value < 0xe000;
+    return value < least[n] || value > 0x10ffff || surrogate ? 0 : n;
+}
+
+static bool is_utf8(const unsigned char *p, size_t len)
+{
     for (size_t i = 0; i < len;) {
-        unsigned c = p[i];
-        size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
-        if (!n || n > len - i)
-            return false;
-        unsigned value = n == 1 ? c : c & (0x7fu >> n);
-        for (size_t k = 1; k < n; k++) {
-            if ((p[i + k] & 0xc0) != 0x80)
-                return false;
-            value = value << 6 | (p[i + k] & 0x3f);
-        }
-        if (n > 1 && (value < least[n] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)))
+        size_t n = character_length(p + i, len - i);
+        if (!n)
             return false;
         i += n;
     }

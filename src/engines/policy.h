@@ -75,8 +75,9 @@ bool ak_role_reads(enum ak_tool_type type, const char *role);
 struct ak_effective_grant {
     const char *
         database; /* config.databaseName where the grant has none (virtualHost for rabbitmq); NULL: neither has */
-    const char *schema;            /* NULL: the engine's default (postgres: public) */
-    const char *const *privileges; /* as the engine spells them (SELECT, find), each once, NULL-terminated; never empty */
+    const char *schema; /* NULL: the engine's default (postgres: public) */
+    /* As the engine spells them (SELECT, find), each once, NULL-terminated; never empty. */
+    const char *const *privileges;
     const char *const
         *objects; /* NULL-terminated; empty: all of the schema or database, future ones too */
     size_t index; /* of the grant in spec.permissions.grants; SIZE_MAX: the default to read */

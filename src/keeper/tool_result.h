@@ -22,7 +22,8 @@ AK_MUST_USE int ak_tool_list(const json_t *list, json_t **ret, struct ak_error *
 /*
  * The CallToolResult for the answer to an operation, {result: ..., ...}. Its text is compact: rows as {"columns":
  * [names], "rows": [[...]], ...}, the output of a program as it is, everything else as JSON. What fits whole is also
- * structuredContent. A program that failed and an HTTP status from 400 up are isError. AK_E_PROTOCOL: there is no result; -ENOMEM.
+ * structuredContent. A program that failed and an HTTP status from 400 up are isError.
+ * AK_E_PROTOCOL: there is no result; -ENOMEM.
  */
 AK_MUST_USE int ak_tool_result(const json_t *answer, json_t **ret, struct ak_error **reterr);
 

@@ -2,8 +2,8 @@
 /*
  * MCP over HTTP ("streamable HTTP"): the transport around methods.h. One message a POST, answered as
  * JSON; a GET is a stream of events, in which the client is told that the tools have changed, and
- * subscriptions/listen one that is only kept alive; DELETE ends a session. Everything is bounded: AK_MCP_MAX_MESSAGE, AK_MCP_MAX_STREAMS, AK_MCP_MAX_CALLS,
- * AK_MCP_MAX_SESSIONS. Thread: loop.
+ * subscriptions/listen one that is only kept alive; DELETE ends a session. Everything is bounded:
+ * AK_MCP_MAX_MESSAGE, AK_MCP_MAX_STREAMS, AK_MCP_MAX_CALLS, AK_MCP_MAX_SESSIONS. Thread: loop.
  */
 #ifndef AK_KEEPER_MCP_ENDPOINT_H
 #define AK_KEEPER_MCP_ENDPOINT_H

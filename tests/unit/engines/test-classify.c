@@ -371,73 +371,73 @@ static void a_request_is_a_read_by_its_method_and_for_searches_by_its_path(void 
             fail_msg("%s %s", cases[i].method, cases[i].path ? cases[i].path : "");
 }
 
+static const struct {
+    const char *argv[7];
+    enum ak_statement_class class;
+    const char *refused; /* an argument; "" none; NULL: it is allowed */
+} kubectls[] = {
+    {{"get", "pods", "-n", "web", "-ojson"}, R, NULL},
+    {{"-n", "web", "get", "pods", "-A"}, R, NULL},
+    {{"get", "--raw", "/version"}, R, NULL},
+    {{"logs", "x", "--tail=5", "-c", "a", "-p"}, R, NULL},
+    {{"apply", "-f", "-"}, W, NULL},
+    {{"apply", "--filename=-", "--server-side"}, W, NULL},
+    {{"patch", "deploy", "x", "-p", "{}"}, W, NULL},
+    {{"rollout", "status", "deploy/x"}, R, NULL},
+    {{"rollout", "restart", "deploy/x"}, W, NULL},
+    {{"create", "rolebinding", "x", "--role=y", "--user=z"}, A, NULL},
+    {{"run", "x", "--image=y", "--", "sh", "--token"}, W, NULL},
+    {{"scale", "deploy/x", "--replicas=3"}, W, NULL},
+    {{"delete", "pod", "x"}, W, NULL},
+    {{"get", "secrets", "--token=x"}, R, "--token=x"},
+    {{"get", "pods", "--server", "http://x"}, R, "--server"},
+    {{"get", "pods", "-s", "http://x"}, R, "-s"},
+    {{"get", "pods", "--kubeconfig=/x"}, R, "--kubeconfig=/x"},
+    {{"get", "pods", "--as", "admin"}, R, "--as"},
+    {{"get", "pods", "--as-group=x"}, R, "--as-group=x"},
+    {{"get", "pods", "--context", "x"}, R, "--context"},
+    {{"get", "pods", "-w"}, R, "-w"},
+    {{"get", "pods", "-Aw"}, R, "-Aw"},
+    {{"get", "pods", "-v=9"}, R, "-v=9"},
+    {{"get", "-f", "/etc/passwd"}, R, "-f"},
+    {{"get", "-f/etc/passwd"}, R, "-f/etc/passwd"},
+    {{"apply", "-f", "http://x"}, W, "-f"},
+    {{"apply", "-k", "."}, W, "-k"},
+    {{"get", "pods", "-o", "go-template-file=/x"}, R, "-o"},
+    {{"logs", "x", "-f"}, R, "-f"},
+    {{"logs", "-f", "x"}, R, "-f"},
+    {{"delete", "--raw", "/api/v1"}, W, "--raw"},
+    {{"patch", "deploy", "x", "--patch-file", "/x"}, W, "--patch-file"},
+    {{"create", "secret", "generic", "x", "--from-file=/x"}, W, "--from-file=/x"},
+    {{"get", "pods", "--user", "x"}, R, "--user"},
+    {{"exec", "x", "--", "sh"}, A, "--"},
+    {{"exec", "x", "sh"}, A, "exec"},
+    {{"cp", "x:/y", "z"}, A, "cp"},
+    {{"port-forward", "x", "1"}, A, "port-forward"},
+    {{"proxy"}, A, "proxy"},
+    {{"config", "view"}, A, "config"},
+    {{"create", "token", "x"}, A, "create"},
+    {{"frobnicate"}, U, "frobnicate"},
+    {{"-n", "x"}, U, ""},
+    {{NULL}, U, ""},
+    {{"get", "pods", "-n"}, R, "-n"},
+};
+
 static void kubectl_is_allowed_by_verb_and_flag(void **state)
 {
-    static const struct {
-        const char *argv[7];
-        enum ak_statement_class class;
-        const char *refused; /* an argument; "" none; NULL: it is allowed */
-    } cases[] = {
-        {{"get", "pods", "-n", "web", "-ojson"}, R, NULL},
-        {{"-n", "web", "get", "pods", "-A"}, R, NULL},
-        {{"get", "--raw", "/version"}, R, NULL},
-        {{"logs", "x", "--tail=5", "-c", "a", "-p"}, R, NULL},
-        {{"apply", "-f", "-"}, W, NULL},
-        {{"apply", "--filename=-", "--server-side"}, W, NULL},
-        {{"patch", "deploy", "x", "-p", "{}"}, W, NULL},
-        {{"rollout", "status", "deploy/x"}, R, NULL},
-        {{"rollout", "restart", "deploy/x"}, W, NULL},
-        {{"create", "rolebinding", "x", "--role=y", "--user=z"}, A, NULL},
-        {{"run", "x", "--image=y", "--", "sh", "--token"}, W, NULL},
-        {{"scale", "deploy/x", "--replicas=3"}, W, NULL},
-        {{"delete", "pod", "x"}, W, NULL},
-        {{"get", "secrets", "--token=x"}, R, "--token=x"},
-        {{"get", "pods", "--server", "http://x"}, R, "--server"},
-        {{"get", "pods", "-s", "http://x"}, R, "-s"},
-        {{"get", "pods", "--kubeconfig=/x"}, R, "--kubeconfig=/x"},
-        {{"get", "pods", "--as", "admin"}, R, "--as"},
-        {{"get", "pods", "--as-group=x"}, R, "--as-group=x"},
-        {{"get", "pods", "--context", "x"}, R, "--context"},
-        {{"get", "pods", "-w"}, R, "-w"},
-        {{"get", "pods", "-Aw"}, R, "-Aw"},
-        {{"get", "pods", "-v=9"}, R, "-v=9"},
-        {{"get", "-f", "/etc/passwd"}, R, "-f"},
-        {{"get", "-f/etc/passwd"}, R, "-f/etc/passwd"},
-        {{"apply", "-f", "http://x"}, W, "-f"},
-        {{"apply", "-k", "."}, W, "-k"},
-        {{"get", "pods", "-o", "go-template-file=/x"}, R, "-o"},
-        {{"logs", "x", "-f"}, R, "-f"},
-        {{"logs", "-f", "x"}, R, "-f"},
-        {{"delete", "--raw", "/api/v1"}, W, "--raw"},
-        {{"patch", "deploy", "x", "--patch-file", "/x"}, W, "--patch-file"},
-        {{"create", "secret", "generic", "x", "--from-file=/x"}, W, "--from-file=/x"},
-        {{"get", "pods", "--user", "x"}, R, "--user"},
-        {{"exec", "x", "--", "sh"}, A, "--"},
-        {{"exec", "x", "sh"}, A, "exec"},
-        {{"cp", "x:/y", "z"}, A, "cp"},
-        {{"port-forward", "x", "1"}, A, "port-forward"},
-        {{"proxy"}, A, "proxy"},
-        {{"config", "view"}, A, "config"},
-        {{"create", "token", "x"}, A, "create"},
-        {{"frobnicate"}, U, "frobnicate"},
-        {{"-n", "x"}, U, ""},
-        {{NULL}, U, ""},
-        {{"get", "pods", "-n"}, R, "-n"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < AK_ARRAY_LEN(kubectls); i++) {
         const char *refused = NULL;
         size_t n = 0, at = 99;
-        while (n < 7 && cases[i].argv[n])
+        while (n < 7 && kubectls[i].argv[n])
             n++;
-        enum ak_statement_class class = ak_classify_kubectl(cases[i].argv, n, &refused, &at);
-        const char *got = !refused ? NULL : at < n ? cases[i].argv[at] : "";
-        bool same = got && cases[i].refused ? strcmp(got, cases[i].refused) == 0
-                                            : !got && !cases[i].refused;
-        if (class != cases[i].class || !same)
-            fail_msg("case %zu (%s %s): %s, refused %s: %s", i, n ? cases[i].argv[0] : "",
-                     n > 1 ? cases[i].argv[1] : "", ak_statement_class_name(class),
+        enum ak_statement_class class = ak_classify_kubectl(kubectls[i].argv, n, &refused, &at);
+        const char *got = !refused ? NULL : at < n ? kubectls[i].argv[at] : "";
+        bool same = got && kubectls[i].refused ? strcmp(got, kubectls[i].refused) == 0
+                                               : !got && !kubectls[i].refused;
+        if (class != kubectls[i].class || !same)
+            fail_msg("case %zu (%s %s): %s, refused %s: %s", i, n ? kubectls[i].argv[0] : "",
+                     n > 1 ? kubectls[i].argv[1] : "", ak_statement_class_name(class),
                      got ? got : "nothing", refused ? refused : "");
     }
 }

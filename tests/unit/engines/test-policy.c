@@ -420,134 +420,137 @@ static void readers_are_offered_what_can_be_kept_to_reading(void **state)
     }
 }
 
+static const struct {
+    const char *spec, *said; /* beginnings, by lines */
+} unenforceables[] = {
+    {PG_FREE, ""},
+    {PG_GRANTS, ""},
+    {"{'type': 'mysql', " DB ", 'permissions': {" ADMIN ", 'grants': [{'privileges': "
+     "['SELECT', 'FILE'], 'schema': 's'}]}}",
+     "spec.permissions.grants[0].privileges[1]: \"FILE\" is no privilege\n"
+     "spec.permissions.grants[0].schema: type mysql has no schemas\n"},
+    {"{'type': 'kafka', 'config': {'hostname': 'h'}, 'permissions': {'grants': [{'privileges': "
+     "['ALTER'], 'database': 'x'}]}}",
+     "spec.permissions.grants[0].privileges[0]: \"ALTER\"\n"
+     "spec.permissions.grants[0].database: type kafka has no databases\n"},
+    {"{'type': 'mysql', 'config': {'hostname': 'h'}, 'permissions': {" ADMIN ", 'grants': "
+     "[{'privileges': ['SELECT']}]}}",
+     "spec.permissions.grants[0].database: must be set\n"},
+    {SSH ", 'permissions': {'readOnly': true}}", "spec.permissions.commands: must be set\n"},
+    {"{'type': 'custom', 'permissions': {}}", "spec.permissions.commands: must be set\n"},
+    {SNOW ", 'permissions': {'readOnly': true}}",
+     "spec.permissions.readOnly: cannot be enforced by type snowflake\n"
+     "spec.permissions.roles: must name the role\n"},
+    {SNOW ", 'permissions': {'roles': ['a', 'b']}}", "spec.permissions.roles: a statement\n"},
+    {"{'type': 'mongodb', " DB ", 'permissions': {" ADMIN ", 'readOnly': true, 'roles': "
+     "['read', 'dbOwner']}}",
+     "spec.permissions.roles[1]: role \"dbOwner\" may do more\n"},
+    {"{'type': 'kubernetes', 'config': {'credentialsRef': {'name': 's', 'key': 'k'}}, "
+     "'permissions': {'clusterWide': true}}",
+     "spec.permissions.rules: can be made only in the cluster\n"},
+    {"{'type': 'kubernetes', 'config': {'credentialsRef': {'name': 's', 'key': 'k'}}, "
+     "'permissions': {'readOnly': true}}",
+     ""},
+    {REDIS ", 'permissions': {" ADMIN ", 'commands': ['+get', '#abc', 'on', '~a b', 'allkeys', "
+           "'%R~x*']}}",
+     "spec.permissions.commands[1]: \"#abc\"\nspec.permissions.commands[2]: \"on\"\n"
+     "spec.permissions.commands[3]: \"~a b\"\n"},
+    {HTTP ", 'permissions': {'requests': [{'paths': ['/a//b', '/x?y', '/c/*']}]}}",
+     "spec.permissions.requests[0].paths[0]: \n"
+     "spec.permissions.requests[0].paths[1]: \n"},
+    {"{'type': 'postgres', " DB ", 'permissions': {'readOnly': true}}",
+     "spec.permissions.adminCredentialsRef: must be set\n"},
+    {"{'type': 'elasticsearch', 'config': {'hostname': 'h'}, 'permissions': {'readOnly': "
+     "true}}",
+     ""},
+};
+
 static void what_nobody_enforces_is_said_with_its_path(void **state)
 {
-    static const struct {
-        const char *spec, *said; /* beginnings, by lines */
-    } cases[] = {
-        {PG_FREE, ""},
-        {PG_GRANTS, ""},
-        {"{'type': 'mysql', " DB ", 'permissions': {" ADMIN ", 'grants': [{'privileges': "
-         "['SELECT', 'FILE'], 'schema': 's'}]}}",
-         "spec.permissions.grants[0].privileges[1]: \"FILE\" is no privilege\n"
-         "spec.permissions.grants[0].schema: type mysql has no schemas\n"},
-        {"{'type': 'kafka', 'config': {'hostname': 'h'}, 'permissions': {'grants': [{'privileges': "
-         "['ALTER'], 'database': 'x'}]}}",
-         "spec.permissions.grants[0].privileges[0]: \"ALTER\"\n"
-         "spec.permissions.grants[0].database: type kafka has no databases\n"},
-        {"{'type': 'mysql', 'config': {'hostname': 'h'}, 'permissions': {" ADMIN ", 'grants': "
-         "[{'privileges': ['SELECT']}]}}",
-         "spec.permissions.grants[0].database: must be set\n"},
-        {SSH ", 'permissions': {'readOnly': true}}", "spec.permissions.commands: must be set\n"},
-        {"{'type': 'custom', 'permissions': {}}", "spec.permissions.commands: must be set\n"},
-        {SNOW ", 'permissions': {'readOnly': true}}",
-         "spec.permissions.readOnly: cannot be enforced by type snowflake\n"
-         "spec.permissions.roles: must name the role\n"},
-        {SNOW ", 'permissions': {'roles': ['a', 'b']}}", "spec.permissions.roles: a statement\n"},
-        {"{'type': 'mongodb', " DB ", 'permissions': {" ADMIN ", 'readOnly': true, 'roles': "
-         "['read', 'dbOwner']}}",
-         "spec.permissions.roles[1]: role \"dbOwner\" may do more\n"},
-        {"{'type': 'kubernetes', 'config': {'credentialsRef': {'name': 's', 'key': 'k'}}, "
-         "'permissions': {'clusterWide': true}}",
-         "spec.permissions.rules: can be made only in the cluster\n"},
-        {"{'type': 'kubernetes', 'config': {'credentialsRef': {'name': 's', 'key': 'k'}}, "
-         "'permissions': {'readOnly': true}}",
-         ""},
-        {REDIS ", 'permissions': {" ADMIN ", 'commands': ['+get', '#abc', 'on', '~a b', 'allkeys', "
-               "'%R~x*']}}",
-         "spec.permissions.commands[1]: \"#abc\"\nspec.permissions.commands[2]: \"on\"\n"
-         "spec.permissions.commands[3]: \"~a b\"\n"},
-        {HTTP ", 'permissions': {'requests': [{'paths': ['/a//b', '/x?y', '/c/*']}]}}",
-         "spec.permissions.requests[0].paths[0]: \n"
-         "spec.permissions.requests[0].paths[1]: \n"},
-        {"{'type': 'postgres', " DB ", 'permissions': {'readOnly': true}}",
-         "spec.permissions.adminCredentialsRef: must be set\n"},
-        {"{'type': 'elasticsearch', 'config': {'hostname': 'h'}, 'permissions': {'readOnly': "
-         "true}}",
-         ""},
-    };
-
     (void)state;
-    for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < AK_ARRAY_LEN(unenforceables); i++) {
         AK_AUTO(ak_arena) arena = {0};
         struct ak_tool_spec spec = {0};
         const char *const *list = NULL;
-        const char *line = cases[i].said;
-        decode(cases[i].spec, &arena, &spec);
+        const char *line = unenforceables[i].said;
+        decode(unenforceables[i].spec, &arena, &spec);
         assert_int_equal(ak_policy_enforceable(&spec, &arena, &list, NULL), 0);
         for (; *list; list++) {
             size_t len = strcspn(line, "\n");
             if (!len || strncmp(*list, line, len) != 0)
-                fail_msg("%s\n  found  %s\n  wanted %.*s", cases[i].spec, *list, (int)len, line);
+                fail_msg("%s\n  found  %s\n  wanted %.*s", unenforceables[i].spec, *list, (int)len,
+                         line);
             line += len + 1;
         }
         if (*line)
-            fail_msg("%s\n  did not find %s", cases[i].spec, line);
+            fail_msg("%s\n  did not find %s", unenforceables[i].spec, line);
     }
 }
 
+static const struct {
+    const char *path;
+    bool plain, allowed; /* by GET on /invoices/\* and /a/\*\/b */
+} plain_paths[] = {
+    {"/invoices/7", true, true},
+    {"/invoices/7/lines", true, true},
+    {"/invoices/%37", true, true},
+    {"/%69nvoices/7", true, true},
+    {"/invoices/7?x=%2f..//", true, true},
+    {"/invoices/", true, false},
+    {"/invoices", true, false},
+    {"/invoices2/7", true, false},
+    {"/a/x/b", true, true},
+    {"/a/x/y/b", true, false},
+    {"/a//b", false, false},
+    {"/a/x/b/", true, false},
+    {"/a/xb", true, false},
+    {"/A/x/b", true, false},
+    {"invoices/7", false, false},
+    {"//invoices/7", false, false},
+    {"/invoices//7", false, false},
+    {"/invoices/../admin", false, false},
+    {"/invoices/%2e%2e/admin", false, false},
+    {"/invoices/%2E./admin", false, false},
+    {"/invoices/.", false, false},
+    {"/invoices/..", false, false},
+    {"/invoices/..?x", false, false},
+    {"/./invoices/7", false, false},
+    {"/invoices/.../7", true, true},
+    {"/invoices%2f7", false, false},
+    {"/invoices/7%2F..%2Fadmin", false, false},
+    {"/invoices/%5c..%5cadmin", false, false},
+    {"/invoices\\7", false, false},
+    {"/invoices/7;x=/../admin", false, false},
+    {"/invoices/7%3bx", false, false},
+    {"/invoices/%00", false, false},
+    {"/invoices/%0d%0a", false, false},
+    {"/invoices/%", false, false},
+    {"/invoices/%4", false, false},
+    {"/invoices/%zz", false, false},
+    {"/invoices/%252e%252e/x", false, false},
+    {"/invoices/7#x", false, false},
+    {"/invoices/7 8", false, false},
+    {"/invoices/\xc3\xa4", false, false},
+    {"/invoices/%c3%a4", true, true},
+    {"", false, false},
+    {"/", true, false},
+};
+
 static void paths_are_matched_after_they_were_made_plain(void **state)
 {
-    static const struct {
-        const char *path;
-        bool plain, allowed; /* by GET on /invoices/\* and /a/\*\/b */
-    } cases[] = {
-        {"/invoices/7", true, true},
-        {"/invoices/7/lines", true, true},
-        {"/invoices/%37", true, true},
-        {"/%69nvoices/7", true, true},
-        {"/invoices/7?x=%2f..//", true, true},
-        {"/invoices/", true, false},
-        {"/invoices", true, false},
-        {"/invoices2/7", true, false},
-        {"/a/x/b", true, true},
-        {"/a/x/y/b", true, false},
-        {"/a//b", false, false},
-        {"/a/x/b/", true, false},
-        {"/a/xb", true, false},
-        {"/A/x/b", true, false},
-        {"invoices/7", false, false},
-        {"//invoices/7", false, false},
-        {"/invoices//7", false, false},
-        {"/invoices/../admin", false, false},
-        {"/invoices/%2e%2e/admin", false, false},
-        {"/invoices/%2E./admin", false, false},
-        {"/invoices/.", false, false},
-        {"/invoices/..", false, false},
-        {"/invoices/..?x", false, false},
-        {"/./invoices/7", false, false},
-        {"/invoices/.../7", true, true},
-        {"/invoices%2f7", false, false},
-        {"/invoices/7%2F..%2Fadmin", false, false},
-        {"/invoices/%5c..%5cadmin", false, false},
-        {"/invoices\\7", false, false},
-        {"/invoices/7;x=/../admin", false, false},
-        {"/invoices/7%3bx", false, false},
-        {"/invoices/%00", false, false},
-        {"/invoices/%0d%0a", false, false},
-        {"/invoices/%", false, false},
-        {"/invoices/%4", false, false},
-        {"/invoices/%zz", false, false},
-        {"/invoices/%252e%252e/x", false, false},
-        {"/invoices/7#x", false, false},
-        {"/invoices/7 8", false, false},
-        {"/invoices/\xc3\xa4", false, false},
-        {"/invoices/%c3%a4", true, true},
-        {"", false, false},
-        {"/", true, false},
-    };
     AK_AUTO(ak_arena) arena = {0};
     struct ak_tool_spec spec = {0};
     char *longer = ak_malloc(9001);
 
     (void)state;
     decode(HTTP_RULES, &arena, &spec);
-    for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < AK_ARRAY_LEN(plain_paths); i++) {
         size_t rule = 7;
-        if (ak_http_path_is_plain(cases[i].path) != cases[i].plain ||
-            ak_http_rule_allows(&spec, "GET", cases[i].path, &rule) != cases[i].allowed ||
-            rule != (cases[i].allowed ? 0 : SIZE_MAX))
-            fail_msg("%s", cases[i].path);
+        if (ak_http_path_is_plain(plain_paths[i].path) != plain_paths[i].plain ||
+            ak_http_rule_allows(&spec, "GET", plain_paths[i].path, &rule) !=
+                plain_paths[i].allowed ||
+            rule != (plain_paths[i].allowed ? 0 : SIZE_MAX))
+            fail_msg("%s", plain_paths[i].path);
     }
     assert_non_null(longer);
     memset(longer, 'x', 9000);
