@@ -72,7 +72,9 @@ void ak_pg_server_name(const struct ak_pg *self, const struct ak_target *target,
     if (crdb)
         (void)snprintf(buf, size, "%s", crdb);
     else
-        (void)snprintf(buf, size, "%s %s", target->info->title, version ? version : "");
+        /* "15.5 (Debian 15.5-1)": who built it is of no interest. */
+        (void)snprintf(buf, size, "%s %.*s", target->info->title,
+                       version ? (int)strcspn(version, " ") : 0, version ? version : "");
 }
 
 int ak_pg_flush(struct ak_pg *self, struct ak_error **reterr)
