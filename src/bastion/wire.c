@@ -228,7 +228,7 @@ static ssize_t system_read(struct ak_wire *self, void *buf, size_t max, struct a
         return n;
     if (n == 0)
         return closed(self, -EPIPE, reterr);
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
+    if (errno == EAGAIN)
         return -EAGAIN;
     if (errno == ECONNRESET || errno == EIO)
         return closed(self, AK_E_PROTOCOL, reterr);
@@ -316,7 +316,7 @@ ssize_t ak_wire_try_write(struct ak_wire *self, const void *data, size_t len,
     while (n < 0 && errno == EINTR);
     if (n >= 0)
         return n;
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
+    if (errno == EAGAIN)
         return -EAGAIN;
     if (errno == EPIPE || errno == ECONNRESET)
         return closed(self, -EPIPE, reterr);
