@@ -22,6 +22,7 @@ struct ak_sql_facts {
     const char *why;
     /* A function that is not known to only read, as it was written, cut to the buffer; "": none. */
     char function[64];
+    bool only_function; /* it is unknown for such functions alone: everything else in it reads */
     /* Relations that it names in FROM, JOIN, INTO, UPDATE or TABLE, as far as that can be seen; "" qualifier: none. */
     struct ak_sql_name {
         char qualifier[AK_SQL_NAME_MAX], name[AK_SQL_NAME_MAX];

@@ -15,17 +15,18 @@ struct statement {
     char words[WORDS_KEPT][32]; /* the first ones */
     size_t n_words;
     size_t n_tokens;
-    bool explains;       /* EXPLAIN and its like: what follows is not done ... */
-    bool analyzes;       /* ... unless ANALYZE is there */
-    bool is_copy;        /* COPY: whether it reads says its end */
-    bool copies_out;     /* TO STDOUT */
-    bool copies_in;      /* FROM STDIN */
-    bool has_guarded;    /* SET of something that changes what may be done */
-    bool has_encoding;   /* SET of an encoding ... */
-    bool has_utf8;       /* ... that is UTF-8 */
-    bool has_other;      /* a word that BEGIN and its like do not know */
-    bool has_write_mode; /* READ WRITE */
-    size_t depth;        /* of parentheses */
+    bool explains;        /* EXPLAIN and its like: what follows is not done ... */
+    bool analyzes;        /* ... unless ANALYZE is there */
+    bool is_copy;         /* COPY: whether it reads says its end */
+    bool copies_out;      /* TO STDOUT */
+    bool copies_in;       /* FROM STDIN */
+    bool has_guarded;     /* SET of something that changes what may be done */
+    bool has_encoding;    /* SET of an encoding ... */
+    bool has_utf8;        /* ... that is UTF-8 */
+    bool has_other;       /* a word that BEGIN and its like do not know */
+    bool has_write_mode;  /* READ WRITE */
+    bool more_than_reads; /* whatever functions it calls that are not known */
+    size_t depth;         /* of parentheses */
     const char *why;
 };
 /* The tokens before the one that is looked at. */
@@ -38,6 +39,7 @@ struct walk {
     struct statement s;
     struct ak_sql_facts *facts;
     enum ak_statement_class class;
+    bool more_than_reads; /* some statement is */
 };
 
 /* The beginning of a text, as much as fits. */
@@ -62,6 +64,7 @@ static int gravity(enum ak_statement_class class)
 
 static void raise_class(struct statement *s, enum ak_statement_class class, const char *why)
 {
+    s->more_than_reads |= class != AK_CLASS_READ;
     if (gravity(class) <= gravity(s->class))
         return;
     s->class = class;
@@ -91,6 +94,7 @@ static void begin_statement(struct walk *w, const char *word)
     s->class = ak__sql_first_word(s->type, word);
     s->explains = IS_ANY(word, "EXPLAIN", "DESCRIBE", "DESC");
     s->is_copy = strcmp(word, "COPY") == 0 && s->class == AK_CLASS_READ;
+    s->more_than_reads |= s->class != AK_CLASS_READ;
     if (s->class == AK_CLASS_UNKNOWN)
         s->why = "begins with a word that is not known to only read";
     else if (s->class == AK_CLASS_WRITE || s->class == AK_CLASS_ADMIN)
@@ -155,6 +159,7 @@ static void end_of_statement(struct walk *w)
     if (IS_ANY(first, "BEGIN", "START", "COMMIT", "ROLLBACK", "PREPARE"))
         end_of_transaction(s);
     w->facts->statements++;
+    w->more_than_reads |= s->more_than_reads;
     if (gravity(s->class) > gravity(w->class) || w->facts->statements == 1) {
         w->class = s->class;
         w->facts->why = s->why;
@@ -260,18 +265,28 @@ static void take_word(struct walk *w, const struct ak_sql_token *token)
 
 /* ---- calls ---- */
 
-/* In front of "(" a name is often that of a table, of columns or of a type. */
+/* In front of "(" a name may be that of a table or of columns, or of a type. */
 static bool is_called(const struct walk *w, const struct ak_sql_token *name)
 {
+    bool after_word = !w->last_was_dot && w->last.kind == AK_SQL_WORD;
+
     if (!w->s.n_words)
         return false; /* the first word of a statement */
-    if (w->last.kind == AK_SQL_MARK && w->last.text[0] == ')')
-        return false; /* (VALUES ...) t (a, b) */
-    if (!w->last_was_dot && w->last.kind == AK_SQL_WORD &&
-        IS_ANY(w->last.text, "AS", "WITH", "RECURSIVE", "INTO", "TABLE", "VIEW", "REFERENCES",
-               "INDEX"))
+    if (after_word && IS_ANY(w->last.text, "AS", "INTO", "TABLE", "VIEW", "REFERENCES", "INDEX"))
+        return false;
+    /* Elsewhere it is WITH name (columns) AS; there it may be WITH expression AS name. */
+    if (after_word && IS_ANY(w->last.text, "WITH", "RECURSIVE") &&
+        w->s.type != AK_TOOL_TYPE_CLICKHOUSE)
         return false;
     return name->kind == AK_SQL_QUOTED || w->last_was_dot || !ak__sql_is_keyword(name->text);
+}
+
+/* Somebody else's function may have the name of one that is known. */
+static bool is_somebody_elses(const struct walk *w, const struct ak_sql_token *name)
+{
+    bool catalog = w->last.kind == AK_SQL_WORD && ak_streq(w->last.text, "PG_CATALOG");
+
+    return name->is_cut || name->kind == AK_SQL_QUOTED || (w->last_was_dot && !catalog);
 }
 
 static void take_call(struct walk *w, const struct ak_sql_token *name)
@@ -279,19 +294,18 @@ static void take_call(struct walk *w, const struct ak_sql_token *name)
     struct statement *s = &w->s;
     enum ak_statement_class class = ak__sql_function(name->text);
 
-    /* Somebody else's function may have the name of one that is known. */
-    if (class == AK_CLASS_READ && (name->is_cut || name->kind == AK_SQL_QUOTED ||
-                                   (w->last_was_dot && !(w->last.kind == AK_SQL_WORD &&
-                                                         ak_streq(w->last.text, "PG_CATALOG")))))
+    if (class == AK_CLASS_READ && is_somebody_elses(w, name))
         class = AK_CLASS_UNKNOWN;
-    if (class == AK_CLASS_READ)
+    if (class == AK_CLASS_READ || (class == AK_CLASS_UNKNOWN && !is_called(w, name)))
         return;
     if (!w->facts->function[0])
         cut(w->facts->function, sizeof(w->facts->function), name->text);
-    if (class != AK_CLASS_UNKNOWN)
+    if (class != AK_CLASS_UNKNOWN) {
         raise_class(s, class, "calls a function that does more than read");
-    else if (s->class == AK_CLASS_READ || s->class == AK_CLASS_SESSION)
-        raise_class(s, AK_CLASS_UNKNOWN, "calls a function that is not known to only read");
+    } else if (s->class == AK_CLASS_READ || s->class == AK_CLASS_SESSION) {
+        s->class = AK_CLASS_UNKNOWN;
+        s->why = "calls a function that is not known to only read";
+    }
 }
 
 /* ---- relations ---- */
@@ -345,7 +359,7 @@ static void take_name(struct walk *w)
     note_table(w, &w->now);
     note_setting(&w->s, &w->now);
     next_token(&ahead);
-    if (ahead.now.kind == AK_SQL_MARK && ahead.now.text[0] == '(' && is_called(w, &w->now))
+    if (ahead.now.kind == AK_SQL_MARK && ahead.now.text[0] == '(')
         take_call(w, &w->now);
     if (w->now.kind == AK_SQL_WORD)
         take_word(w, &w->now);
@@ -404,6 +418,7 @@ static enum ak_statement_class walk_all(enum ak_tool_type type, unsigned dialect
         facts->statements += facts->statements == 0;
         return AK_CLASS_UNKNOWN;
     }
+    facts->only_function = w.class == AK_CLASS_UNKNOWN && !w.more_than_reads;
     return w.class;
 }
 

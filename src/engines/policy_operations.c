@@ -102,9 +102,9 @@ static bool check_query(struct ak_policy_case *c, const struct ak_sql_facts *fac
 
     if (c->d->class == AK_CLASS_READ)
         return true;
-    if (c->d->class == AK_CLASS_UNKNOWN && facts->function[0] && by_reader)
+    if (facts->only_function && by_reader)
         return true; /* the reader has no right that the function could use */
-    if (c->d->class == AK_CLASS_UNKNOWN && facts->function[0])
+    if (facts->only_function)
         return ak__refuse(c, "engine",
                           "query only reads, and \"%s\" is not known to; with spec.permissions the "
                           "database itself would see to it",

@@ -48,7 +48,7 @@ static const struct {
     {PG, R, "copy (select 1) to stdout with csv"},
     {PG, R, "copy t to stdout"},
     {PG, R, "select x::numeric(10, 2), extract(year from d), cast(y as varchar(3)) from t"},
-    {PG, R, "select * from (values (1, 2)) v(a, b)"},
+    {PG, R, "select * from (values (1, 2)) as v(a, b)"},
     {PG, R, "select pg_catalog.lower('X')"},
     {PG, R, "prepare p as select $1"},
     {PG, R, "declare c cursor for select 1"},
@@ -140,6 +140,14 @@ static const struct {
     {PG, U, "select s.lower('x')"},
     {PG, U, "select \"lower\"('x')"},
     {PG, U, "select s . f /* x */ (1)"},
+    {PG, U, "select * from (values (1, 2)) v(a, b)"},
+    {PG, U, "select distinct on (a) f(a) from t"},
+    {PG, A, "select distinct on (a) pg_read_file(a) from t"},
+    {MS, U, "select top (1) dbo.f(a) from t"},
+    {CH, A, "with url('http://x') as y select y"},
+    {CH, U, "with f(1) as y select y"},
+    {PG, R, "with f(a) as (select 1) select a from f"},
+    {PG, A, "select 1 as lo_import('x')"},
     {PG, A, "select pg_read_file('/etc/passwd')"},
     {PG, A, "select pg_read_file /* */ ('/etc/passwd')"},
     {PG, A, "select lo_import('/etc/passwd')"},
@@ -299,6 +307,37 @@ static void facts_name_statements_keyword_function_and_tables(void **state)
     assert_string_equal(f.tables[0].name, "log");
 }
 
+static void it_is_said_when_only_a_function_is_not_known(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool only;
+    } cases[] = {
+        {"select f()", true},
+        {"select f(), g(1) from t", true},
+        {"select 1", false},
+        {"call f()", false},
+        {"select f(); call g()", false},
+        {"do $$x$$", false},
+        {"select f() \\", false},
+        {"select f(), pg_read_file('x')", false},
+        {"select pg_read_file('x'), f()", false},
+        {"select f() from t for update", false},
+        {"select f() into u from t", false},
+        {"set x = f()", false},
+        {"delete from t where f()", false},
+        {"frobnicate(f())", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
+        struct ak_sql_facts f;
+        (void)ak_classify_sql(PG, cases[i].sql, strlen(cases[i].sql), &f);
+        if (f.only_function != cases[i].only)
+            fail_msg("%s", cases[i].sql);
+    }
+}
+
 static void redis_commands_are_told_apart_by_their_words(void **state)
 {
     static const struct {
@@ -449,6 +488,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_text_are_unknown),
         cmocka_unit_test(a_very_long_statement_is_unknown_and_one_below_the_limit_is_read),
         cmocka_unit_test(facts_name_statements_keyword_function_and_tables),
+        cmocka_unit_test(it_is_said_when_only_a_function_is_not_known),
         cmocka_unit_test(redis_commands_are_told_apart_by_their_words),
         cmocka_unit_test(a_request_is_a_read_by_its_method_and_for_searches_by_its_path),
         cmocka_unit_test(kubectl_is_allowed_by_verb_and_flag),
