@@ -48,6 +48,7 @@ struct ak_run_target;
     "agentkube.io/probe-requested"                         /* of a Tool: RFC 3339, to the ms */
 #define AK_TOOLS_HEAD_ANNOTATION "agentkube.io/audit-head" /* of the Lease */
 #define AK_TOOLS_RECORDING_TYPE "agentkube.io/recording"   /* of Secrets */
+#define AK_TOOLS_BASTION_SUFFIX "-bastion" /* of the name of a Tool's bastion pod */
 
 /* Limits. Beyond each of them comes an error that says so. */
 #define AK_TOOLS_MAX_CALLS_OF_AGENT 4 /* operations under way */
@@ -124,36 +125,53 @@ struct ak_tools_caller {
     const char *name; /* user name, or the Agent's name */
     const char *ns;   /* of the Agent; NULL: a person, or a program outside of Agents */
     const char *run;  /* of the Agent, as it says; NULL: unknown */
-    const char *uid;  /* of the Agent, or the user's; may be NULL */
+    const char *uid;  /* of the Agent; NULL: none */
 };
 struct ak_tools_call {
     const char *ns, *tool;
     struct ak_tools_caller caller;
-    const char *operation; /* NULL for ak_tools_open() */
-    const json_t *arguments;
-    bool read_only;
+    const char *
+        operation; /* of the type; AK_OPERATION_EXEC, ..._CONNECT or ..._FORWARD for ak_tools_open() */
+    const json_t *arguments;        /* NULL: none */
+    bool read_only;                 /* that is asked for */
     ak_msec hold;                   /* how long to wait for a bastion */
     const struct ak_cancel *cancel; /* the asker has gone; may be NULL */
 };
-/* Does it, in the Tool's bastion. `out` gets the JSON of the bastion's answer. Leader only. Blocks. */
-AK_MUST_USE int ak_tools_operate(struct ak_tools *self, const struct ak_tools_call *call,
-                                 struct ak_buf *out, struct ak_error **reterr);
-/* The same as an agent's pod may: Agent.spec.tools decides; the messages are for a model. */
-AK_MUST_USE int ak_tools_operate_as(struct ak_tools *self, const struct ak_object *agent,
-                                    const struct ak_tools_call *call, struct ak_buf *out,
-                                    struct ak_error **reterr);
+
+/* A bastion that is used: it stays wanted, and the call counts, until ak_tools_close(). */
+struct ak_tools_use;
+struct ak_tools_use *ak_tools_close(struct ak_tools_use *use); /* NULL is fine; returns NULL */
+/* Whose client talks to it; borrowed. */
+struct ak_run_target *ak_tools_use_target(struct ak_tools_use *use);
+/* A connection did not come about: the bastion is proved again next time. */
+void ak_tools_use_failed(struct ak_tools_use *use);
+/* What goes to the bastion with a session: JSON of the caller, and whether it may only read. Borrowed. */
+const char *ak_tools_use_caller(const struct ak_tools_use *use);
+bool ak_tools_use_is_read_only(const struct ak_tools_use *use);
+/* How long the bastion may be silent about an operation. */
+ak_msec ak_tools_use_timeout(const struct ak_tools_use *use);
+
+/*
+ * Before an operation: the policy, an approval if one is needed (`engine_asks`: the bastion answered 428, whatever
+ * the policy says), a bastion. `body` gets what is to be sent to AK_TOOLS_OPERATIONS_PATH of the target. Leader
+ * only. Blocks, for `hold` and AK_TOOLS_HOLD_APPROVAL at most. 428 (ApprovalRequired): nobody has agreed yet.
+ */
+#define AK_TOOLS_OPERATIONS_PATH "/v1/operations"
+AK_MUST_USE int ak_tools_prepare(struct ak_tools *self, const struct ak_tools_call *call,
+                                 bool engine_asks, struct ak_tools_use **ret, struct ak_buf *body,
+                                 struct ak_error **reterr);
+/* Before a session (exec, connect, forward): the policy, a bastion. Leader only. Blocks. */
+AK_MUST_USE int ak_tools_open(struct ak_tools *self, const struct ak_tools_call *call,
+                              struct ak_tools_use **ret, struct ak_error **reterr);
+/* What Agent.spec.tools says of this call: sets read_only; refuses in words for a model. */
+AK_MUST_USE int ak_tools_admit_agent(const struct ak_object *agent, struct ak_tools_call *call,
+                                     struct ak_error **reterr);
 /* {items: [...], resourceVersion}: what Agent.spec.tools gives it. Any replica. */
 AK_MUST_USE int ak_tools_of_agent(struct ak_tools *self, const struct ak_object *agent,
                                   json_t **ret, struct ak_error **reterr);
-/* A bastion to talk to: waits for it; it stays wanted until ak_tools_close(), which gives it back. Leader only.
- * Blocks. */
-struct ak_tools_use;
-AK_MUST_USE int ak_tools_open(struct ak_tools *self, const struct ak_tools_call *call,
-                              struct ak_tools_use **ret, struct ak_error **reterr);
-struct ak_run_target *ak_tools_use_target(struct ak_tools_use *use); /* borrowed */
-struct ak_tools_use *ak_tools_close(struct ak_tools_use *use);       /* returns NULL */
-/* A connection to its bastion did not come about: it is proved again next time. */
-void ak_tools_use_failed(struct ak_tools_use *use);
+/* The Agent whose pod this is, by owner uid, as ServiceAccount tokens name it; NULL: it is no Agent's. */
+const struct ak_object *ak_tools_agent_of_pod(struct ak_tools *self, const char *ns,
+                                              const char *pod, const char *pod_uid);
 /* {items: [...]}: the sessions that its bastion has now; none without a bastion. Any replica. Blocks. */
 AK_MUST_USE int ak_tools_sessions(struct ak_tools *self, const char *ns, const char *tool,
                                   json_t **ret, struct ak_error **reterr);
