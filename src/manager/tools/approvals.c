@@ -17,12 +17,8 @@
 #include "manager/tools/tools_internal.h"
 #include "manager/tools/uses.h"
 
-#define TRIES 5
 #define DEFAULT_TIMEOUT AK_MINUTES(10)
 #define LOOK_AGAIN AK_SECONDS(10) /* while it is waited for an answer */
-
-/* One step. 0: nothing to write. 1: write the list. Negative: refused. */
-typedef int (*step_fn)(json_t *list, void *user, struct ak_error **reterr);
 
 struct step {
     struct ak_tools *tools;
@@ -46,71 +42,18 @@ static ak_msec timeout_of(const struct ak_object *tool)
     return timeout;
 }
 
-static int write_list(struct ak_tools *self, const char *ns, const char *name, const json_t *tool,
-                      json_t *list, struct ak_error **reterr)
+/* One step of a list that was looked through for what is over. */
+static int run_step(struct ak_tools *self, const char *ns, const char *name,
+                    ak_tools_edit_fn step, struct step *user, struct ak_error **reterr)
 {
-    AK_AUTO_JSON *patch =
-        json_pack("{s:{s:s, s:s}, s:{s:O}}", "metadata", "uid",
-                  ak_json_text(tool, "metadata", "uid", NULL), "resourceVersion",
-                  ak_json_text(tool, "metadata", "resourceVersion", NULL), "status", "approvals",
-                  list);
-
-    if (!patch)
-        return ak_error_oom(reterr);
-    if (!ak__tools_may_write(self))
-        return ak_invoke_error_later(reterr, 503, AK_SECONDS(1),
-                                     "the leader is changing: this replica is not it any more");
-    return ak_client_merge_patch(self->client, &ak_tool_kind.resource, ns, name, "status", patch,
-                                 AK_TOOLS_MANAGER, NULL, reterr);
+    return ak__tools_edit(self, ns, name, "approvals", step, user, reterr);
 }
 
-static int try_step(struct ak_tools *self, const char *ns, const char *name, step_fn step,
-                    void *user, struct ak_error **reterr)
+static int expire(const struct step *s, json_t *list, struct ak_error **reterr)
 {
-    AK_AUTO_JSON *tool = NULL;
-    AK_AUTO_JSON *list = NULL;
-    int r = ak_client_get(self->client, &ak_tool_kind.resource, ns, name, &tool, reterr);
+    int r = ak_approvals_expire(list, ak_clock_wall(s->tools->clock));
 
-    if (r < 0)
-        return ak_invoke_error_of_server(reterr, r);
-    const json_t *old = ak_json_at(tool, "status", "approvals", NULL);
-    list = json_is_array(old) ? ak_json_copy(old) : json_array();
-    if (!list)
-        return ak_error_oom(reterr);
-    int expired = ak_approvals_expire(list, ak_clock_wall(self->clock));
-    if (expired < 0)
-        return ak_error_oom(reterr);
-    r = step(list, user, reterr);
-    if (r < 0 || (!r && !expired))
-        return r;
-    int w = write_list(self, ns, name, tool, list, reterr);
-    if (w < 0 && w != AK_E_CONFLICT)
-        return ak_error_http_status(reterr ? *reterr : NULL) == 503
-                   ? w
-                   : ak_invoke_error_of_server(reterr, w);
-    return w;
-}
-
-static int run_step(struct ak_tools *self, const char *ns, const char *name, step_fn step,
-                    struct step *user, struct ak_error **reterr)
-{
-    for (int i = 0;; i++) {
-        AK_AUTO_PTR(ak_error) err = NULL;
-        int r = try_step(self, ns, name, step, user, &err);
-        bool again = r == AK_E_CONFLICT && ak_error_http_status(err) == 409 &&
-                     ak_streq(ak_error_reason(err), "Conflict") && i < TRIES && !user->by;
-        /* A decision's own 409 is an answer; only the server's is tried again, which names no approval. */
-        if (r == AK_E_CONFLICT && user->by && !strstr(ak_error_message(err), "approval \""))
-            again = i < TRIES;
-        if (again) {
-            json_decref(user->item);
-            user->item = NULL;
-            continue;
-        }
-        if (r < 0 && reterr)
-            *reterr = AK_TAKE(err);
-        return r;
-    }
+    return r < 0 ? ak_error_oom(reterr) : r;
 }
 
 static int keep_item(struct step *s, const json_t *item, struct ak_error **reterr)
@@ -150,16 +93,22 @@ static json_t *make_item(const struct step *s, const char *preview)
 }
 
 /* What decides about it already, or a new one. */
-static int step_ask(json_t *list, void *user, struct ak_error **reterr)
+static int step_ask(json_t *list, const json_t *tool, void *user, struct ak_error **reterr)
 {
     struct step *s = user;
     ak_msec now = ak_clock_wall(s->tools->clock);
     json_t *item = ak_approvals_find(list, s->hash, now);
     AK_AUTO(ak_buf) preview = AK_BUF_INIT(2 * AK_TOOLS_MAX_PREVIEW);
+    int expired = expire(s, list, reterr);
 
+    (void)tool;
+    if (expired < 0)
+        return expired;
     s->is_new = !item;
-    if (item)
-        return keep_item(s, item, reterr);
+    if (item) {
+        int kept = keep_item(s, item, reterr);
+        return kept < 0 ? kept : expired;
+    }
     int r = s->ask->call->arguments
                 ? ak_approval_preview(s->ask->call->arguments, &preview, reterr)
                 : 0;
@@ -311,11 +260,12 @@ int ak__tools_await_approval(struct ak_tools *self, const struct ak_approval_ask
     return r;
 }
 
-static int step_use(json_t *list, void *user, struct ak_error **reterr)
+static int step_use(json_t *list, const json_t *tool, void *user, struct ak_error **reterr)
 {
     struct step *s = user;
     json_t *item = ak_approvals_find(list, s->hash, ak_clock_wall(s->tools->clock));
 
+    (void)tool;
     if (!ak_streq(ak_json_text(item, "phase", NULL), "Approved"))
         return ak_invoke_error(reterr, 428,
                                "the approval was used by another call, or has expired meanwhile");
@@ -341,11 +291,12 @@ int ak__tools_use_approval(struct ak_tools *self, const struct ak_approval_ask *
 
 /* ---- answering */
 
-static int step_decide(json_t *list, void *user, struct ak_error **reterr)
+static int step_decide(json_t *list, const json_t *tool, void *user, struct ak_error **reterr)
 {
     struct step *s = user;
     json_t *item = ak_approvals_by_id(list, s->id);
 
+    (void)tool;
     if (!item)
         return ak_invoke_error(reterr, 404, "there is no approval \"%s\"", s->id);
     int r = ak_approval_decide(item, s->approve, s->by, s->reason, ak_clock_wall(s->tools->clock),
@@ -388,15 +339,12 @@ int ak_tools_decide(struct ak_tools *self, const char *ns, const char *name, con
 int ak_tools_approvals(struct ak_tools *self, const char *ns, const char *name, json_t **ret,
                        struct ak_error **reterr)
 {
-    AK_AUTO_JSON *tool = NULL;
     AK_AUTO_JSON *list = NULL;
-    int r = ak_client_get(self->client, &ak_tool_kind.resource, ns, name, &tool, reterr);
+    int r = ak__tools_read_list(self, ns, name, "approvals", &list, reterr);
 
     if (r < 0)
-        return ak_invoke_error_of_server(reterr, r);
-    const json_t *old = ak_json_at(tool, "status", "approvals", NULL);
-    list = json_is_array(old) ? ak_json_copy(old) : json_array();
-    if (!list || ak_approvals_expire(list, ak_clock_wall(self->clock)) < 0)
+        return r;
+    if (ak_approvals_expire(list, ak_clock_wall(self->clock)) < 0)
         return ak_error_oom(reterr);
     *ret = json_pack("{s:O}", "items", list);
     return *ret ? 0 : ak_error_oom(reterr);

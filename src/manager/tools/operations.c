@@ -7,6 +7,7 @@
 #include <ak/base/text.h>
 
 #include "manager/invoke/answer.h"
+#include "manager/kinds.h"
 #include "manager/tools/uses.h"
 
 #define DEFAULT_LIMIT AK_SECONDS(60) /* spec.limits.timeout */
@@ -212,6 +213,36 @@ int ak_tools_explain(struct ak_tools *self, const struct ak_tools_call *call, js
                      "allowed", d.allowed, "needsApproval", d.needs_approval, "class",
                      ak_statement_class_name(d.class), "readOnly", read_only, "rule", d.rule,
                      "reason", d.reason);
+    return *ret ? 0 : ak_error_oom(reterr);
+}
+
+/* ---- probe */
+
+int ak_tools_probe(struct ak_tools *self, const char *ns, const char *name, json_t **ret,
+                   struct ak_error **reterr)
+{
+    AK_AUTO_OBJECT tool = NULL;
+    AK_AUTO_JSON *patch = NULL;
+    char now[AK_RFC3339_SIZE];
+    int r = ak__tools_find(self, ns, name, &tool, reterr);
+
+    if (r < 0)
+        return r;
+    (void)ak_format_rfc3339_micro(ak_clock_wall(self->clock), now);
+    patch = json_pack("{s:{s:s, s:{s:s}}}", "metadata", "uid", ak_object_meta(tool)->uid,
+                      "annotations", AK_TOOLS_PROBE_ANNOTATION, now);
+    if (!patch)
+        return ak_error_oom(reterr);
+    AK_AUTO_PTR(ak_error) err = NULL;
+    r = ak_client_merge_patch(self->client, &ak_tool_kind.resource, ns, name, NULL, patch,
+                              AK_TOOLS_MANAGER, NULL, &err);
+    if (r < 0) {
+        r = ak_invoke_error_of_server(&err, r);
+        if (reterr)
+            *reterr = AK_TAKE(err);
+        return r;
+    }
+    *ret = json_pack("{s:s}", "requestedTime", now);
     return *ret ? 0 : ak_error_oom(reterr);
 }
 

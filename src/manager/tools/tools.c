@@ -294,7 +294,7 @@ static int note_pod(struct ak_tools *self, struct ak_tool_entry *e, const char *
     e->boot_id[0] = 0;
     e->failures = 0;
     e->not_before = 0;
-    e->audit_head = e->audit_acked = e->dropped = 0;
+    e->audit_head = e->audit_written = e->audit_acked = e->dropped = 0;
     ak_cond_broadcast(&self->changed);
     return 0;
 }

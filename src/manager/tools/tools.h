@@ -177,11 +177,10 @@ AK_MUST_USE int ak_tools_sessions(struct ak_tools *self, const char *ns, const c
                                   json_t **ret, struct ak_error **reterr);
 AK_MUST_USE int ak_tools_kill(struct ak_tools *self, const char *ns, const char *tool,
                               const char *session, const char *by, struct ak_error **reterr);
-/* Asks for a probe (AK_TOOLS_PROBE_ANNOTATION) and waits until status.lastProbe is newer, at most `hold`; *ret is
- * {succeeded, reachable, authenticated, authorised, server, message, time}. Leader only. Blocks. */
-AK_MUST_USE int ak_tools_probe_now(struct ak_tools *self, const char *ns, const char *tool,
-                                   ak_msec hold, const struct ak_cancel *cancel, json_t **ret,
-                                   struct ak_error **reterr);
+/* Asks for a probe (AK_TOOLS_PROBE_ANNOTATION); *ret is {requestedTime}: status.lastProbe is its answer once its time is
+ * later. Leader only. Blocks. */
+AK_MUST_USE int ak_tools_probe(struct ak_tools *self, const char *ns, const char *tool, json_t **ret,
+                               struct ak_error **reterr);
 /* {allowed, needsApproval, class, rule, reason, operation}. Any replica. */
 AK_MUST_USE int ak_tools_explain(struct ak_tools *self, const struct ak_tools_call *call,
                                  json_t **ret, struct ak_error **reterr);

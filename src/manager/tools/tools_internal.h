@@ -8,6 +8,7 @@
  *   follow.c       the stream of what happens in a bastion (loop), and its acknowledgements
  *   bastion.c      requests to a bastion (blocking): sessions, kill, end
  *   approvals.c    what waits for a person (the list itself is pure)
+ *   status_list.c  lists of a Tool's status, edited
  *   recordings.c   recordings of terminals: taken, kept, shown
  *   audit.c        the chained log
  *   of_agent.c     what an agent may use
@@ -59,11 +60,13 @@ struct ak_tool_entry {
     size_t sessions;
     ak_msec last_used; /* wall */
     char boot_id[AK_TOOLS_ID_SIZE];
-    int64_t audit_head, audit_acked; /* numbers of records: made there, and written by us and said so */
+    /* Numbers of audit records: made there, written by us, and said so to the bastion. */
+    int64_t audit_head, audit_written, audit_acked;
     int64_t dropped;
     size_t recordings_left; /* jobs that take a recording */
     uint64_t answers; /* that people gave about approvals */
     /* The follow that is to be. */
+    struct ak_tools *tools;
     struct ak_pool_item item;
     bool starting;
     unsigned failures;
@@ -111,6 +114,21 @@ struct ak_tool_entry *ak__tools_hold(struct ak_tools *self, const char *ns, cons
 void ak__tools_release(struct ak_tools *self, struct ak_tool_entry *e) AK_REQUIRES(self->lock);
 /* Calls wake for it: without the lock. */
 void ak__tools_wake(struct ak_tools *self, const char *ns, const char *name);
+
+/* ---- status_list.c ---- */
+
+/* What is to become of a list of a Tool's status; `tool` is as the API server has it. 0: nothing to write. 1: write the
+ * list. Negative: refused. May be called again, on a fresh list. */
+typedef int (*ak_tools_edit_fn)(json_t *list, const json_t *tool, void *user,
+                                struct ak_error **reterr);
+/* Reads the Tool, edits status.FIELD and writes it, on the condition that nobody was faster. Blocks. */
+AK_MUST_USE int ak__tools_edit(struct ak_tools *self, const char *ns, const char *name,
+                               const char *field, ak_tools_edit_fn edit, void *user,
+                               struct ak_error **reterr);
+/* {items: status.FIELD}, as the API server has it. Blocks. */
+AK_MUST_USE int ak__tools_read_list(struct ak_tools *self, const char *ns, const char *name,
+                                    const char *field, json_t **ret_list,
+                                    struct ak_error **reterr);
 
 /* ---- bastion.c ---- */
 
