@@ -16,6 +16,7 @@
 #include "manager/invoke/invoke.h"
 #include "manager/kinds.h"
 #include "manager/runs/runs.h"
+#include "manager/tools/tools.h"
 
 #define NAME AK_MANAGED_BY
 #define USER_AGENT NAME "/" AK_VERSION
@@ -60,6 +61,7 @@ enum { TOOL, MCP, GATEWAY, CLAW, UNSERVED_MAX };
 struct wiring {
     struct ak_agents agents; /* what routes, the collector and services get as `user` */
     struct ak_admission admission;
+    struct ak_tools *tools;
     struct ak_invoke *invoke; /* NULL: not served */
     struct ak_unserved_controller unserved[UNSERVED_MAX];
 };
@@ -128,6 +130,7 @@ static void collect(struct ak_metrics *m, void *user)
     if (self->admission)
         ak_admission_metrics(self->admission, m);
     ak_runs_metrics(self->runs, m);
+    ak_tools_metrics(wiring_of(self)->tools, m);
     if (wiring_of(self)->invoke)
         ak_invoke_metrics(wiring_of(self)->invoke, m);
     ak_metrics_family(m, "agentkube_agents", "gauge", "Agents by the phase in their status.");
@@ -142,6 +145,8 @@ static int start_services(struct ak_manager *manager, void *user, struct ak_erro
     struct ak_agents *self = user;
     (void)manager;
     int r = ak_runs_start(self->runs, reterr);
+    if (r >= 0)
+        r = ak_tools_start(wiring_of(self)->tools, reterr);
     if (r >= 0 && self->admission)
         r = ak_admission_start(self->admission, reterr);
     if (r >= 0 && wiring_of(self)->invoke)
@@ -157,6 +162,7 @@ static void stop_services(struct ak_manager *manager, void *user)
         ak_invoke_stop(wiring_of(self)->invoke);
     if (self->admission)
         ak_admission_stop(self->admission);
+    ak_tools_stop(wiring_of(self)->tools);
     ak_runs_stop(self->runs);
 }
 
@@ -192,6 +198,21 @@ static int make_runs(struct ak_agents *a, struct ak_runs **ret, struct ak_error 
     return r;
 }
 
+static int make_tools(struct wiring *w, struct ak_tools **ret, struct ak_error **reterr)
+{
+    const struct ak_tools_options options = {.manager = w->agents.manager,
+                                             .options = w->agents.options,
+                                             .clock = w->agents.clock,
+                                             .runs = w->agents.runs,
+                                             .tools = w->agents.tools,
+                                             .agents = w->agents.agents,
+                                             .pods = w->agents.pods};
+    int r = ak_tools_new(&options, ret, reterr);
+    if (r >= 0)
+        w->tools = *ret;
+    return r;
+}
+
 static bool is_leading(void *user)
 {
     const struct ak_apply *apply = ak_manager_apply(user);
@@ -212,6 +233,7 @@ static int make_invoke(struct wiring *w, struct ak_invoke **ret, struct ak_error
         .loop = ak_manager_loop(w->agents.manager),
         .clock = w->agents.clock,
         .runs = w->agents.runs,
+        .tools = w->tools,
         .bind_address = o->invoke_address,
         .port = (uint16_t)o->invoke_port,
         .watch_namespace = o->watch_namespace,
@@ -231,7 +253,8 @@ static int run(struct wiring *w, const struct ak_manager_options *options, struc
     AK_AUTO_PTR(ak_digests) digests = NULL;
     AK_AUTO_PTR(ak_manager) manager = NULL; /* its workers use the digests */
     AK_AUTO_PTR(ak_runs) runs = NULL;       /* goes before it: it uses the manager */
-    AK_AUTO_PTR(ak_invoke) invoke = NULL;   /* goes first: it uses both */
+    AK_AUTO_PTR(ak_tools) tools = NULL;     /* goes before both */
+    AK_AUTO_PTR(ak_invoke) invoke = NULL;   /* goes first: it uses all of them */
     int r = ak_manager_new(options, &manager, reterr);
     if (r >= 0)
         r = ak_digests_new(ak_manager_client(manager), NULL, &digests, reterr);
@@ -240,6 +263,8 @@ static int run(struct wiring *w, const struct ak_manager_options *options, struc
     w->agents.digests = digests;
     connect_parts(w, manager);
     r = make_runs(&w->agents, &runs, reterr);
+    if (r >= 0)
+        r = make_tools(w, &tools, reterr);
     if (r >= 0 && w->agents.options->webhook) {
         r = ak_admission_init(&w->admission, reterr);
         if (r >= 0)

@@ -264,6 +264,20 @@ static const struct ak_invoke_action actions[AK_INVOKE_VERB_MAX] = {
     [AK_INVOKE_CANCEL_RUN] = {cancel_run, AK_OUTCOME_ANSWER},
     [AK_INVOKE_FOLLOW_EVENTS] = {follow_events, AK_OUTCOME_STREAM},
     [AK_INVOKE_READ_LOGS] = {read_logs, AK_OUTCOME_STREAM},
+    [AK_INVOKE_OPERATE] = {ak_invoke_operate, AK_OUTCOME_OPERATE},
+    [AK_INVOKE_SELF_OPERATE] = {ak_invoke_operate, AK_OUTCOME_OPERATE},
+    [AK_INVOKE_EXEC] = {ak_invoke_open_session, AK_OUTCOME_UPGRADE},
+    [AK_INVOKE_FORWARD] = {ak_invoke_open_session, AK_OUTCOME_UPGRADE},
+    [AK_INVOKE_SESSIONS] = {ak_invoke_list_sessions, AK_OUTCOME_ANSWER},
+    [AK_INVOKE_KILL] = {ak_invoke_kill_session, AK_OUTCOME_ANSWER},
+    [AK_INVOKE_PROBE] = {ak_invoke_probe, AK_OUTCOME_ANSWER},
+    [AK_INVOKE_EXPLAIN] = {ak_invoke_explain, AK_OUTCOME_ANSWER},
+    [AK_INVOKE_APPROVALS] = {ak_invoke_approvals, AK_OUTCOME_ANSWER},
+    [AK_INVOKE_APPROVE] = {ak_invoke_decide, AK_OUTCOME_ANSWER},
+    [AK_INVOKE_DENY] = {ak_invoke_decide, AK_OUTCOME_ANSWER},
+    [AK_INVOKE_RECORDINGS] = {ak_invoke_recordings, AK_OUTCOME_ANSWER},
+    [AK_INVOKE_RECORDING] = {ak_invoke_recording, AK_OUTCOME_ANSWER},
+    [AK_INVOKE_SELF_TOOLS] = {ak_invoke_self_tools, AK_OUTCOME_ANSWER},
     [AK_INVOKE_PAUSE] = {set_paused, AK_OUTCOME_ANSWER},
     [AK_INVOKE_RESUME] = {set_paused, AK_OUTCOME_ANSWER},
 };
@@ -273,10 +287,13 @@ static const struct ak_invoke_action actions[AK_INVOKE_VERB_MAX] = {
 static int check_access(struct ak_invoke_call *call)
 {
     const struct ak_invoke_request *q = &call->request;
+
+    if (!q->route->access_verb) /* whose pod it is decides, not what its ServiceAccount may */
+        return ak_invoke_find_self(call);
     const struct ak_access_question question = {
         .verb = q->route->access_verb,
         .resource = q->resource->plural,
-        .sub = q->route->access_sub,
+        .sub = q->tty ? "connect" : q->route->access_sub,
         .ns = q->ns,
         .name = q->name,
     };
@@ -309,6 +326,8 @@ void ak_invoke_act(struct ak_pool_item *item)
     struct ak_invoke_call *call = AK_CONTAINER_OF(item, struct ak_invoke_call, item);
 
     call->result = act(call);
+    if (call->result < 0 && ak_invoke_is_use(call->request.route->verb))
+        ak_invoke_use_refused(call);
     ak_invoke_hand_back(call);
 }
 

@@ -24,6 +24,8 @@ static const struct {
     {413, AK_E_TOO_LARGE, "RequestEntityTooLarge"},
     {415, AK_E_INVALID, "UnsupportedMediaType"},
     {422, AK_E_INVALID, "Invalid"},
+    {426, AK_E_INVALID, "UpgradeRequired"},
+    {428, AK_E_FORBIDDEN, "ApprovalRequired"},
     {417, AK_E_INVALID, "ExpectationFailed"},
     {429, AK_E_THROTTLED, "TooManyRequests"},
     {431, AK_E_TOO_LARGE, "RequestHeaderFieldsTooLarge"},
@@ -68,7 +70,7 @@ const char *ak_invoke_words_of(int status)
         const char *words;
     } words[] = {
         {400, "this is not an HTTP request"},      {408, "the request did not come in time"},
-        {413, "the body is longer than 512 KiB"},  {431, "the header is longer than 16 KiB"},
+        {413, "the body is longer than 1088 KiB"},  {431, "the header is longer than 16 KiB"},
         {503, "too many bodies are on their way"},
     };
 

@@ -103,7 +103,7 @@ static void add_counts(const struct ak_invoke_stats *stats, struct ak_invoke *se
 
 static void add_lanes(struct ak_invoke *self, struct ak_metrics *m)
 {
-    static const char *const names[AK_LANE_MAX] = {"tokens", "calls", "starts"};
+    static const char *const names[AK_LANE_MAX] = {"tokens", "calls", "starts", "tools"};
 
     ak_metrics_family(m, "agentkube_invoke_waiting", "gauge", "Calls that wait for a thread.");
     for (size_t i = 0; i < AK_LANE_MAX; i++)

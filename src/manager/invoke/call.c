@@ -5,6 +5,7 @@
  */
 #include <ak/base/alloc.h>
 #include <ak/base/text.h>
+#include <ak/net/http_upgrade.h>
 #include <ak/net/loop.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +43,12 @@ void ak_invoke_end(struct ak_invoke_call *call, int status)
 
 static void free_call(struct ak_invoke_call *call)
 {
+    (void)ak_http_tunnel_free(call->tunnel);
+    (void)ak_tools_close(call->use);
     (void)ak_run_target_unref(call->target);
+    (void)ak_object_unref(call->agent_object);
+    ak_invoke_request_done(&call->request);
+    ak_buf_done(&call->operation_body);
     (void)ak_invoke_link_unref(call->link);
     (void)ak_identity_unref(call->who);
     (void)ak_secret_free(call->token);
@@ -75,6 +81,10 @@ void ak_invoke_break_off(struct ak_invoke_call *call)
 {
     if (call->follower)
         ak_invoke_follower_stop(call->follower);
+    else if (call->upgrade)
+        ak_invoke_end_upgrade(call, "the manager is stopping: connect again");
+    else if (call->operation)
+        ak_http_stream_stop(call->operation);
     else if (call->relay)
         ak_http_relay_stop(call->relay);
     else if (call->objects)
@@ -136,6 +146,11 @@ static void on_taken(void *user)
     ak_invoke_end(call, call->status);
 }
 
+static const char *type_of(const struct ak_invoke_call *call)
+{
+    return call->content_type && call->result >= 0 ? call->content_type : JSON;
+}
+
 /* The answer is counted until the client has it. */
 static void reply_large(struct ak_invoke_call *call)
 {
@@ -148,7 +163,7 @@ static void reply_large(struct ak_invoke_call *call)
     call->unsent = call->body.len;
     self->unsent += call->unsent;
     ak_http_on_close(call->ex, on_client_gone, call);
-    ak_http_reply_begin_with(call->ex, call->status, JSON, all[0] ? all : NULL);
+    ak_http_reply_begin_with(call->ex, call->status, type_of(call), all[0] ? all : NULL);
     if (ak_http_reply_chunk(call->ex, call->body.data, call->body.len) < 0) {
         ak_http_reply_abort(AK_TAKE(call->ex));
         ak_invoke_end(call, call->status);
@@ -177,7 +192,7 @@ void ak_invoke_reply(struct ak_invoke_call *call)
         reply_large(call);
         return;
     }
-    ak_http_reply_text(AK_TAKE(call->ex), call->status, JSON, ak_buf_text(&call->body),
+    ak_http_reply_text(AK_TAKE(call->ex), call->status, type_of(call), ak_buf_text(&call->body),
                        call->body.len, ak_invoke_headers(call, call->status));
     ak_invoke_end(call, call->status);
 }
@@ -199,8 +214,8 @@ static bool is_stopping(struct ak_invoke *self)
     return stopping;
 }
 
-static void put(struct ak_invoke_call *call, enum ak_invoke_lane lane,
-                void (*run)(struct ak_pool_item *item))
+void ak_invoke_put(struct ak_invoke_call *call, enum ak_invoke_lane lane,
+                   void (*run)(struct ak_pool_item *item))
 {
     int r = call->gone.fd < 0 ? ak_cancel_init(&call->gone) : 0;
 
@@ -280,6 +295,10 @@ static int read_request(struct ak_invoke_call *call)
         .content_type = ak_http_header(call->ex, "Content-Type"),
     };
     const char *key = ak_http_header(call->ex, "Idempotency-Key");
+    const char *query = ak_http_header(call->ex, "X-Agentkube-Query");
+
+    if (query && ak_http_wants_upgrade(call->ex, "websocket"))
+        text.query = query; /* API servers lose that of the URL on the way */
 
     text.body = ak_http_body(call->ex, &text.body_len);
     int r = ak_invoke_request_parse(&text, &call->arena, &call->request, &call->err);
@@ -289,9 +308,22 @@ static int read_request(struct ak_invoke_call *call)
         if (r >= 0 && !call->idempotency_key)
             r = ak_error_oom(&call->err);
     }
+    if (r >= 0 && call->request.route->upgrades)
+        r = ak_invoke_read_upgrade(call);
     if (r >= 0)
         r = check_served(call);
     return r < 0 ? r : check_leader(call);
+}
+
+static enum ak_invoke_lane lane_of(const struct ak_invoke_call *call)
+{
+    enum ak_invoke_verb verb = call->request.route->verb;
+
+    if (call->to_leader)
+        return AK_LANE_CALLS;
+    if (verb == AK_INVOKE_START_RUN)
+        return AK_LANE_STARTS;
+    return ak_invoke_is_use(verb) ? AK_LANE_TOOLS : AK_LANE_CALLS;
 }
 
 /* The caller is known. */
@@ -310,10 +342,10 @@ static void go_on(struct ak_invoke_call *call)
         ak_invoke_reply(call);
         return;
     }
-    bool starts = call->request.route->verb == AK_INVOKE_START_RUN && !call->to_leader;
-    if (starts) /* it may wait for long, and the prompt is there twice */
+    enum ak_invoke_lane lane = lane_of(call);
+    if (lane != AK_LANE_CALLS) /* it may wait for long, and its text is there twice */
         ak_http_drop_request(call->ex);
-    put(call, starts ? AK_LANE_STARTS : AK_LANE_CALLS, ak_invoke_act);
+    ak_invoke_put(call, lane, ak_invoke_act);
 }
 
 static void ask_who(struct ak_pool_item *item)
@@ -336,6 +368,12 @@ static void finish(struct ak_invoke_call *call)
         return;
     case AK_OUTCOME_FORWARD:
         ak_invoke_forward(call);
+        return;
+    case AK_OUTCOME_OPERATE:
+        ak_invoke_send_operation(call);
+        return;
+    case AK_OUTCOME_UPGRADE:
+        ak_invoke_upgrade(call);
         return;
     case AK_OUTCOME_ANSWER:
         break;
@@ -399,6 +437,7 @@ static struct ak_invoke_call *new_call(struct ak_invoke *self, struct ak_http_ex
         return NULL;
     ak_arena_init(&call->arena, ARENA_FIRST, ARENA_MAX);
     call->body = (struct ak_buf)AK_BUF_INIT(AK_JSON_MAX_BYTES);
+    call->operation_body = (struct ak_buf)AK_BUF_INIT(AK_JSON_MAX_BYTES);
     call->gone.fd = -1;
     call->invoke = self;
     call->ex = ex;
@@ -438,5 +477,5 @@ void ak_invoke_on_request(struct ak_http_exchange *ex, void *user)
     else if (ak_identities_find(self->identities, call->token, &call->who) > 0)
         go_on(call);
     else
-        put(call, AK_LANE_TOKENS, ask_who);
+        ak_invoke_put(call, AK_LANE_TOKENS, ask_who);
 }

@@ -13,6 +13,8 @@
 #include <ak/base/thread.h>
 #include <ak/net/http_relay.h>
 #include <ak/net/http_server.h>
+#include <ak/net/http_tunnel.h>
+#include <ak/net/http_upgrade_relay.h>
 #include <stdatomic.h>
 
 #include "manager/invoke/access.h"
@@ -22,9 +24,11 @@
 #include "manager/invoke/pool.h"
 #include "manager/invoke/request.h"
 #include "manager/runs/runs.h"
+#include "manager/tools/tools.h"
 
-/* Blocking work: tokens that were not seen yet; what is over soon; runs that wait for a pod. */
-enum ak_invoke_lane { AK_LANE_TOKENS, AK_LANE_CALLS, AK_LANE_STARTS, AK_LANE_MAX };
+/* Blocking work: tokens that were not seen yet; what is over soon; runs that wait for a pod; uses of Tools, which
+ * wait for a bastion or a person. */
+enum ak_invoke_lane { AK_LANE_TOKENS, AK_LANE_CALLS, AK_LANE_STARTS, AK_LANE_TOOLS, AK_LANE_MAX };
 
 /* What is left to do on the loop. */
 enum ak_invoke_outcome {
@@ -32,6 +36,8 @@ enum ak_invoke_outcome {
     AK_OUTCOME_OBJECTS, /* upstream_path of the API server */
     AK_OUTCOME_STREAM,  /* upstream_path of `target` */
     AK_OUTCOME_FORWARD, /* the exchange as it is, to the leader */
+    AK_OUTCOME_OPERATE, /* operation_body to the bastion of `use` */
+    AK_OUTCOME_UPGRADE, /* the exchange's connection into `tunnel` */
 };
 
 struct ak_invoke_link;     /* a connection to a leader */
@@ -74,6 +80,17 @@ struct ak_invoke_call {
     struct ak_invoke_link *link;
     struct ak_http_relay *relay;    /* a stream, or a forwarded call, under way */
     struct ak_http_stream *objects; /* from the API server */
+    /* Uses of Tools. */
+    const struct ak_object *agent_object; /* a reference: the Agent whose pod asks; NULL: not one's */
+    struct ak_tools_use *use;
+    struct ak_buf operation_body;
+    struct ak_http_stream *operation; /* to the bastion, under way */
+    int operation_status;             /* that the bastion gave; 0: none yet */
+    bool engine_asks;                 /* the bastion wants an approval */
+    const char *upgrade_lines[8];     /* of the request, that go on with it; NULL-terminated */
+    struct ak_http_tunnel *tunnel;
+    struct ak_http_upgrade_relay *upgrade;
+    const char *content_type; /* of the answer; NULL: JSON */
     size_t unsent;                  /* of AK_INVOKE_MAX_UNSENT */
     bool counts_as_stream;
 
@@ -155,6 +172,45 @@ void ak_invoke_reap_fans(struct ak_invoke *self);
 
 void ak_invoke_forward(struct ak_invoke_call *call);
 struct ak_invoke_link *ak_invoke_link_unref(struct ak_invoke_link *self); /* NULL is fine */
+
+struct ak_http_client *ak_invoke_link_client(struct ak_invoke_link *self);
+/* The connection to whoever leads now: call->link. */
+AK_MUST_USE int ak_invoke_find_link(struct ak_invoke_call *call);
+
+/* ---- tool_actions.c: what calls about Tools do; on a lane's thread, blocks ---- */
+
+int ak_invoke_operate(struct ak_invoke_call *call);
+int ak_invoke_open_session(struct ak_invoke_call *call); /* exec, forward */
+int ak_invoke_list_sessions(struct ak_invoke_call *call);
+int ak_invoke_kill_session(struct ak_invoke_call *call);
+int ak_invoke_probe(struct ak_invoke_call *call);
+int ak_invoke_explain(struct ak_invoke_call *call);
+int ak_invoke_approvals(struct ak_invoke_call *call);
+int ak_invoke_decide(struct ak_invoke_call *call);
+int ak_invoke_recordings(struct ak_invoke_call *call);
+int ak_invoke_recording(struct ak_invoke_call *call);
+int ak_invoke_self_tools(struct ak_invoke_call *call);
+/* The caller has to be a pod of an Agent: finds it, and its namespace for the request. */
+int ak_invoke_find_self(struct ak_invoke_call *call);
+/* A use that did not come about: a line of the Tools' audit log. */
+void ak_invoke_use_refused(struct ak_invoke_call *call);
+/* Opens the tunnel to the leader. An ak_pool_item's. */
+void ak_invoke_open_to_leader(struct ak_pool_item *item);
+
+/* ---- tool_streams.c ---- */
+
+void ak_invoke_send_operation(struct ak_invoke_call *call);
+void ak_invoke_upgrade(struct ak_invoke_call *call);
+/* On the loop, before anything else of it: what an upgrade needs of its request. 426 if it asks for none. */
+int ak_invoke_read_upgrade(struct ak_invoke_call *call);
+/* Ends the upgraded connection, saying why. */
+void ak_invoke_end_upgrade(struct ak_invoke_call *call, const char *why);
+
+/* ---- call.c, for streams ---- */
+
+/* Into a lane; if that does not work the call is answered. */
+void ak_invoke_put(struct ak_invoke_call *call, enum ak_invoke_lane lane,
+                   void (*run)(struct ak_pool_item *item));
 
 /* ---- audit.c ---- */
 

@@ -26,6 +26,11 @@ struct ak_invoke_link *ak_invoke_link_unref(struct ak_invoke_link *self)
     return NULL;
 }
 
+struct ak_http_client *ak_invoke_link_client(struct ak_invoke_link *self)
+{
+    return self->client;
+}
+
 static int new_link(const char *address, struct ak_invoke_link **ret, struct ak_error **reterr)
 {
     char url[AK_LEADER_ADDRESS_SIZE + 16];
@@ -49,7 +54,7 @@ static int new_link(const char *address, struct ak_invoke_link **ret, struct ak_
 }
 
 /* The link to whoever leads now. Connections to an earlier leader end with the calls that use them. */
-static int find_link(struct ak_invoke_call *call)
+int ak_invoke_find_link(struct ak_invoke_call *call)
 {
     struct ak_invoke *self = call->invoke;
     const struct ak_invoke_options *o = &self->options;
@@ -96,6 +101,15 @@ static void on_end(int status, uint64_t bytes, int code, void *user)
 void ak_invoke_forward(struct ak_invoke_call *call)
 {
     const char *came = call->forwarded_for;
+
+    if (call->request.route->upgrades) { /* a connection of its own, which a thread opens */
+        call->result = ak_invoke_find_link(call);
+        if (call->result < 0)
+            ak_invoke_reply(call);
+        else
+            ak_invoke_put(call, AK_LANE_TOOLS, ak_invoke_open_to_leader);
+        return;
+    }
     const char *add[] = {
         FORWARDED,
         ak_arena_printf(&call->arena, "X-Forwarded-For: %s%s%s", came ? came : "", came ? ", " : "",
@@ -110,7 +124,7 @@ void ak_invoke_forward(struct ak_invoke_call *call)
         .end = on_end,
     };
 
-    call->result = find_link(call);
+    call->result = ak_invoke_find_link(call);
     if (call->result >= 0)
         call->result = ak_http_relay_start(call->ex, call->link->client, call->invoke->options.loop,
                                            &options, call, &call->relay, &call->err);

@@ -25,6 +25,8 @@ static const struct ak_pool_lane lanes[AK_LANE_MAX] = {
     [AK_LANE_CALLS] = {"invoke-call", 8, 256},
     /* Each may wait for minutes, and holds a prompt. */
     [AK_LANE_STARTS] = {"invoke-start", 64, 64},
+    /* Each may wait for a bastion or a person. */
+    [AK_LANE_TOOLS] = {"invoke-tool", 64, 256},
 };
 
 static const struct ak_http_route routes[] = {

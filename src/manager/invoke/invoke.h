@@ -37,12 +37,14 @@
 #define AK_INVOKE_WRITE_TIMEOUT AK_SECONDS(30) /* a client that takes nothing for so long is cut */
 
 struct ak_runs;
+struct ak_tools;
 struct ak_invoke;
 struct ak_invoke_options {
     struct ak_client *client;
     struct ak_loop *loop;
     const struct ak_clock *clock;
     struct ak_runs *runs;
+    struct ak_tools *tools;
     const char *bind_address;       /* NULL: all */
     uint16_t port;                  /* 0: any free one */
     const char *watch_namespace;    /* NULL: all are served */

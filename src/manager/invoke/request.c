@@ -10,33 +10,68 @@
 
 #define MAX_PARTS 8
 #define MAX_ALLOW 64
-#define MAX_PARAMETERS 32 /* of one query */
+#define MAX_PARAMETERS (AK_INVOKE_MAX_ARGS + 16) /* of one query */
 
-enum parameter { LABELS, FIELDS, LIMIT, CONTINUE, FOLLOW, AFTER, TAIL, HOLD, PARAMETER_MAX };
+enum parameter {
+    LABELS,
+    FIELDS,
+    LIMIT,
+    CONTINUE,
+    FOLLOW,
+    AFTER,
+    TAIL,
+    HOLD,
+    TTY,
+    READ_ONLY,
+    COLUMNS,
+    ROWS,
+    ARG,
+    OPERATION,
+    STATEMENT,
+    PARAMETER_MAX
+};
 #define P(name) (1u << (name))
 #define PAGE (P(LABELS) | P(FIELDS) | P(LIMIT) | P(CONTINUE))
 #define EVENTS (P(FOLLOW) | P(AFTER))
 #define LOGS (P(FOLLOW) | P(TAIL))
+#define EXEC (P(TTY) | P(READ_ONLY) | P(COLUMNS) | P(ROWS) | P(ARG) | P(HOLD))
+#define EXPLAIN (P(OPERATION) | P(STATEMENT) | P(READ_ONLY))
 #define AGENT "/namespaces/$ns/agents/$name"
+#define TOOL "/namespaces/$ns/tools/$name"
 
 /* clang-format off */
 const struct ak_invoke_route ak_invoke_routes[] = {
-    /* verb                  action    method  pattern                        access            query    leader */
-    {AK_INVOKE_WHOAMI,        "whoami",  "GET",  "/whoami",                     NULL, NULL,       0,        false},
-    {AK_INVOKE_OPENAPI,       "openapi", "GET",  "/openapi.json",               NULL, NULL,       0,        false},
-    {AK_INVOKE_LIST_RUNS,     "runs",    "GET",  "/runs",                       "list", NULL,     P(LIMIT), false},
-    {AK_INVOKE_LIST_RUNS,     "runs",    "GET",  "/namespaces/$ns/runs",        "list", NULL,     P(LIMIT), false},
-    {AK_INVOKE_LIST_RUNS,     "runs",    "GET",  AGENT "/runs",                 "get", NULL,      P(LIMIT), false},
-    {AK_INVOKE_START_RUN,     "start",   "POST", AGENT "/runs",                 "create", "invoke", P(HOLD), true},
-    {AK_INVOKE_GET_RUN,       "run",     "GET",  AGENT "/runs/$id",             "get", NULL,      0,        false},
-    {AK_INVOKE_CANCEL_RUN,    "cancel",  "POST", AGENT "/runs/$id/cancel",      "create", "invoke", 0,      true},
-    {AK_INVOKE_FOLLOW_EVENTS, "events",  "GET",  AGENT "/runs/$id/events",      "get", "log",     EVENTS,   false},
-    {AK_INVOKE_READ_LOGS,     "logs",    "GET",  AGENT "/runs/$id/logs",        "get", "log",     LOGS,     false},
-    {AK_INVOKE_PAUSE,         "pause",   "POST", AGENT "/pause",                "update", NULL,   0,        true},
-    {AK_INVOKE_RESUME,        "resume",  "POST", AGENT "/resume",               "update", NULL,   0,        true},
-    {AK_INVOKE_LIST_OBJECTS,  "list",    "GET",  "/$kind",                      "list", NULL,     PAGE,     false},
-    {AK_INVOKE_LIST_OBJECTS,  "list",    "GET",  "/namespaces/$ns/$kind",       "list", NULL,     PAGE,     false},
-    {AK_INVOKE_GET_OBJECT,    "get",     "GET",  "/namespaces/$ns/$kind/$name", "get", NULL,      0,        false},
+    /* verb                  action        method  pattern                           access               query     leader upgrades */
+    {AK_INVOKE_WHOAMI,        "whoami",     "GET",  "/whoami",                        NULL, NULL,          0,        false, false},
+    {AK_INVOKE_OPENAPI,       "openapi",    "GET",  "/openapi.json",                  NULL, NULL,          0,        false, false},
+    {AK_INVOKE_LIST_RUNS,     "runs",       "GET",  "/runs",                          "list", NULL,        P(LIMIT), false, false},
+    {AK_INVOKE_LIST_RUNS,     "runs",       "GET",  "/namespaces/$ns/runs",           "list", NULL,        P(LIMIT), false, false},
+    {AK_INVOKE_LIST_RUNS,     "runs",       "GET",  AGENT "/runs",                    "get", NULL,         P(LIMIT), false, false},
+    {AK_INVOKE_START_RUN,     "start",      "POST", AGENT "/runs",                    "create", "invoke",  P(HOLD),  true,  false},
+    {AK_INVOKE_GET_RUN,       "run",        "GET",  AGENT "/runs/$id",                "get", NULL,         0,        false, false},
+    {AK_INVOKE_CANCEL_RUN,    "cancel",     "POST", AGENT "/runs/$id/cancel",         "create", "invoke",  0,        true,  false},
+    {AK_INVOKE_FOLLOW_EVENTS, "events",     "GET",  AGENT "/runs/$id/events",         "get", "log",        EVENTS,   false, false},
+    {AK_INVOKE_READ_LOGS,     "logs",       "GET",  AGENT "/runs/$id/logs",           "get", "log",        LOGS,     false, false},
+    {AK_INVOKE_PAUSE,         "pause",      "POST", AGENT "/pause",                   "update", NULL,      0,        true,  false},
+    {AK_INVOKE_RESUME,        "resume",     "POST", AGENT "/resume",                  "update", NULL,      0,        true,  false},
+    {AK_INVOKE_OPERATE,       "operate",    "POST", TOOL "/operations",               "create", "exec",    P(HOLD),  true,  false},
+    {AK_INVOKE_EXEC,          "exec",       "GET",  TOOL "/exec",                     "create", "exec",    EXEC,     true,  true},
+    {AK_INVOKE_FORWARD,       "forward",    "GET",  TOOL "/forward",                  "create", "connect", P(READ_ONLY) | P(HOLD), true, true},
+    {AK_INVOKE_SESSIONS,      "sessions",   "GET",  TOOL "/sessions",                 "get", "log",        0,        false, false},
+    {AK_INVOKE_KILL,          "kill",       "POST", TOOL "/sessions/$id/kill",        "delete", "connect", 0,        false, false},
+    {AK_INVOKE_PROBE,         "probe",      "POST", TOOL "/probe",                    "create", "exec",    0,        true,  false},
+    {AK_INVOKE_EXPLAIN,       "explain",    "GET",  TOOL "/explain",                  "get", NULL,         EXPLAIN,  false, false},
+    {AK_INVOKE_EXPLAIN,       "explain",    "POST", TOOL "/explain",                  "get", NULL,         0,        false, false},
+    {AK_INVOKE_APPROVALS,     "approvals",  "GET",  TOOL "/approvals",                "get", NULL,         0,        false, false},
+    {AK_INVOKE_APPROVE,       "approve",    "POST", TOOL "/approvals/$id/approve",    "update", "approve", 0,        true,  false},
+    {AK_INVOKE_DENY,          "deny",       "POST", TOOL "/approvals/$id/deny",       "update", "approve", 0,        true,  false},
+    {AK_INVOKE_RECORDINGS,    "recordings", "GET",  TOOL "/recordings",               "get", "log",        0,        false, false},
+    {AK_INVOKE_RECORDING,     "recording",  "GET",  TOOL "/recordings/$id",           "get", "log",        0,        false, false},
+    {AK_INVOKE_SELF_TOOLS,    "self-tools", "GET",  "/self/tools",                    NULL, NULL,          0,        false, false},
+    {AK_INVOKE_SELF_OPERATE,  "self-operate", "POST", "/self/tools/$name/operations", NULL, NULL,          P(HOLD),  true,  false},
+    {AK_INVOKE_LIST_OBJECTS,  "list",       "GET",  "/$kind",                         "list", NULL,        PAGE,     false, false},
+    {AK_INVOKE_LIST_OBJECTS,  "list",       "GET",  "/namespaces/$ns/$kind",          "list", NULL,        PAGE,     false, false},
+    {AK_INVOKE_GET_OBJECT,    "get",        "GET",  "/namespaces/$ns/$kind/$name",    "get", NULL,         0,        false, false},
     {0},
 };
 /* clang-format on */
@@ -183,7 +218,8 @@ static int find_route(const struct ak_invoke_text *text, struct ak_arena *arena,
         if (ak_streq(route->method, text->method)) {
             ret->route = route;
             if (!ret->resource && route->access_verb)
-                ret->resource = &ak_agent_kind.resource;
+                ret->resource = route->verb >= AK_INVOKE_TOOL_FIRST ? &ak_tool_kind.resource
+                                                                    : &ak_agent_kind.resource;
             return 0;
         }
         if (strlen(allow) + strlen(route->method) + 3 < MAX_ALLOW) {
@@ -202,13 +238,13 @@ static int check_names(const struct ak_invoke_request *request, struct ak_error 
     if (request->name && !ak_is_dns_subdomain(request->name))
         return bad(reterr, "the object's name in the path is not a valid name");
     if (request->id && !ak_is_dns_label(request->id))
-        return bad(reterr, "the run's id in the path is not a valid one");
+        return bad(reterr, "the id in the path is not a valid one");
     return 0;
 }
 
 /* ---- the query */
 
-enum parameter_type { TEXT, NUMBER, FLAG };
+enum parameter_type { TEXT, NUMBER, FLAG, LIST };
 static const struct parameter_row {
     const char *name;
     enum parameter_type type;
@@ -222,16 +258,44 @@ static const struct parameter_row {
     [FOLLOW] = {"follow", FLAG, offsetof(struct ak_invoke_request, follow), 0, 0},
     [AFTER] = {"after", NUMBER, offsetof(struct ak_invoke_request, after), 0, AK_INVOKE_MAX_EVENT},
     [TAIL] = {"tail", NUMBER, offsetof(struct ak_invoke_request, tail), 0, AK_INVOKE_MAX_TAIL},
+    [TTY] = {"tty", FLAG, offsetof(struct ak_invoke_request, tty), 0, 0},
+    [READ_ONLY] = {"readOnly", FLAG, offsetof(struct ak_invoke_request, read_only), 0, 0},
+    [COLUMNS] = {"columns", NUMBER, offsetof(struct ak_invoke_request, columns), 1,
+                 AK_INVOKE_MAX_CELLS},
+    [ROWS] = {"rows", NUMBER, offsetof(struct ak_invoke_request, rows), 1, AK_INVOKE_MAX_CELLS},
+    [ARG] = {"arg", LIST, offsetof(struct ak_invoke_request, args), 0, 0},
+    [OPERATION] = {"operation", TEXT, offsetof(struct ak_invoke_request, operation), 0, 0},
+    [STATEMENT] = {"statement", TEXT, offsetof(struct ak_invoke_request, statement), 0, 0},
     [HOLD] = {"hold", NUMBER, offsetof(struct ak_invoke_request, hold), 0, AK_INVOKE_MAX_HOLD},
 };
 
+/* The items are in the arena; room is made in steps. */
+static int add_item(struct ak_string_list *list, const char *name, const char *value,
+                    struct ak_arena *arena, struct ak_error **reterr)
+{
+    const char **items = (const char **)(uintptr_t)list->items;
+
+    if (list->len >= AK_INVOKE_MAX_ARGS)
+        return ak_invoke_error(reterr, 400, "%s: given more than %d times", name,
+                               AK_INVOKE_MAX_ARGS);
+    if (!items)
+        items = ak_arena_alloc(arena, AK_INVOKE_MAX_ARGS * sizeof(*items));
+    if (!items)
+        return ak_error_oom(reterr);
+    items[list->len] = value;
+    *list = (struct ak_string_list){.items = items, .len = list->len + 1};
+    return 0;
+}
+
 static int set_parameter(struct ak_invoke_request *ret, const struct parameter_row *row,
-                         const char *value, struct ak_error **reterr)
+                         const char *value, struct ak_arena *arena, struct ak_error **reterr)
 {
     void *target = (char *)ret + row->offset;
     int64_t number;
 
     switch (row->type) {
+    case LIST:
+        return add_item(target, row->name, value, arena, reterr);
     case TEXT:
         if (strlen(value) > AK_INVOKE_MAX_SELECTOR)
             return ak_invoke_error(reterr, 400, "%s: longer than %d bytes", row->name,
@@ -277,7 +341,7 @@ static int take_parameter(const char *text, size_t len, struct ak_arena *arena,
     const struct parameter_row *row = find_parameter(ret->route, name);
     if (!row)
         return ak_invoke_error(reterr, 400, "unknown query parameter \"%.64s\"", name);
-    return set_parameter(ret, row, value, reterr);
+    return set_parameter(ret, row, value, arena, reterr);
 }
 
 static int parse_query(const char *query, struct ak_arena *arena, struct ak_invoke_request *ret,
@@ -336,23 +400,102 @@ static int take_timeout(const json_t *value, struct ak_arena *arena, struct ak_i
     return 0;
 }
 
+/* A text that goes into the arena. */
+static int take_text(const char *name, const json_t *value, size_t max, struct ak_arena *arena,
+                     const char **ret, struct ak_error **reterr)
+{
+    if (!json_is_string(value))
+        return ak_invoke_error(reterr, 400, "%s: must be a string", name);
+    if (json_string_length(value) > max)
+        return ak_invoke_error(reterr, 413, "%s: longer than %zu bytes", name, max);
+    if (strlen(json_string_value(value)) != json_string_length(value))
+        return ak_invoke_error(reterr, 400, "%s: must not have the character U+0000", name);
+    *ret = ak_arena_strdup(arena, json_string_value(value));
+    return *ret ? 0 : ak_error_oom(reterr);
+}
+
+static int take_operation(const json_t *value, struct ak_arena *arena,
+                          struct ak_invoke_request *ret, struct ak_error **reterr)
+{
+    return take_text("operation", value, 63, arena, &ret->operation, reterr);
+}
+
+static int take_statement(const json_t *value, struct ak_arena *arena,
+                          struct ak_invoke_request *ret, struct ak_error **reterr)
+{
+    return take_text("statement", value, AK_INVOKE_MAX_STATEMENT, arena, &ret->statement, reterr);
+}
+
+static int take_reason(const json_t *value, struct ak_arena *arena, struct ak_invoke_request *ret,
+                       struct ak_error **reterr)
+{
+    return take_text("reason", value, 512, arena, &ret->reason, reterr);
+}
+
+static int take_run(const json_t *value, struct ak_arena *arena, struct ak_invoke_request *ret,
+                    struct ak_error **reterr)
+{
+    return take_text("runID", value, 63, arena, &ret->run, reterr);
+}
+
+static int take_arguments(const json_t *value, struct ak_arena *arena,
+                          struct ak_invoke_request *ret, struct ak_error **reterr)
+{
+    (void)arena;
+    if (!json_is_object(value))
+        return bad(reterr, "arguments: must be an object");
+    ret->arguments = json_incref((json_t *)(uintptr_t)value);
+    return 0;
+}
+
+static int take_read_only(const json_t *value, struct ak_arena *arena,
+                          struct ak_invoke_request *ret, struct ak_error **reterr)
+{
+    (void)arena;
+    if (!json_is_boolean(value))
+        return bad(reterr, "readOnly: must be true or false");
+    ret->read_only = json_is_true(value);
+    return 0;
+}
+
+#define V(name) (1ull << AK_INVOKE_##name)
 static const struct field {
     const char *name;
-    enum ak_invoke_verb verb;
+    uint64_t verbs; /* that take it */
     int (*take)(const json_t *value, struct ak_arena *arena, struct ak_invoke_request *ret,
                 struct ak_error **reterr);
 } fields[] = {
-    {"prompt", AK_INVOKE_START_RUN, take_prompt},
-    {"timeoutSeconds", AK_INVOKE_START_RUN, take_timeout},
+    {"prompt", V(START_RUN), take_prompt},
+    {"timeoutSeconds", V(START_RUN), take_timeout},
+    {"operation", V(OPERATE) | V(SELF_OPERATE) | V(EXPLAIN), take_operation},
+    {"arguments", V(OPERATE) | V(SELF_OPERATE) | V(EXPLAIN), take_arguments},
+    {"readOnly", V(OPERATE) | V(SELF_OPERATE) | V(EXPLAIN), take_read_only},
+    {"runID", V(SELF_OPERATE), take_run},
+    {"statement", V(EXPLAIN), take_statement},
+    {"reason", V(KILL) | V(APPROVE) | V(DENY), take_reason},
 };
 
 static int take_field(const char *name, const json_t *value, struct ak_arena *arena,
                       struct ak_invoke_request *ret, struct ak_error **reterr)
 {
     for (size_t i = 0; i < AK_ARRAY_LEN(fields); i++)
-        if (fields[i].verb == ret->route->verb && ak_streq(fields[i].name, name))
+        if ((fields[i].verbs & (1ull << ret->route->verb)) && ak_streq(fields[i].name, name))
             return json_is_null(value) ? 0 : fields[i].take(value, arena, ret, reterr);
     return ak_invoke_error(reterr, 400, "unknown field \"%.64s\"", name);
+}
+
+/* What these cannot do without. */
+static int check_needed(const struct ak_invoke_request *request, struct ak_error **reterr)
+{
+    enum ak_invoke_verb verb = request->route->verb;
+    bool operation = verb == AK_INVOKE_OPERATE || verb == AK_INVOKE_SELF_OPERATE ||
+                     verb == AK_INVOKE_EXPLAIN;
+
+    if (operation && ak_is_empty(request->operation))
+        return bad(reterr, "operation: must be given");
+    if (request->statement && request->arguments)
+        return bad(reterr, "statement: stands for arguments, so not both of them");
+    return 0;
 }
 
 static int parse_body(const struct ak_invoke_text *text, struct ak_arena *arena,
@@ -398,7 +541,19 @@ int ak_invoke_request_parse(const struct ak_invoke_text *text, struct ak_arena *
     r = parse_query(text->query, arena, ret, reterr);
     if (r >= 0 && ak_streq(ret->route->method, "POST"))
         r = parse_body(text, arena, ret, reterr);
-    return r;
+    return r < 0 ? r : check_needed(ret, reterr);
+}
+
+void ak_invoke_request_done(struct ak_invoke_request *self)
+{
+    json_decref(self->arguments);
+    self->arguments = NULL;
+}
+
+bool ak_invoke_is_use(enum ak_invoke_verb verb)
+{
+    return verb == AK_INVOKE_OPERATE || verb == AK_INVOKE_EXEC || verb == AK_INVOKE_FORWARD ||
+           verb == AK_INVOKE_SELF_OPERATE;
 }
 
 /* ---- headers */

@@ -8,13 +8,19 @@
 #include <ak/base/arena.h>
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>
+#include <ak/json/decode.h>
+#include <ak/json/json.h>
 #include <ak/kube/resource.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define AK_INVOKE_PREFIX "/api/v1"
-#define AK_INVOKE_MAX_BODY (512u << 10)
+#define AK_INVOKE_MAX_BODY ((1u << 20) + (64u << 10))
+#define AK_INVOKE_MAX_ARGUMENTS (1u << 20) /* bytes of an operation's arguments, as they came */
+#define AK_INVOKE_MAX_ARGS 128             /* of a program in a Tool's bastion */
+#define AK_INVOKE_MAX_STATEMENT (64u << 10) /* bytes of a statement that is to be explained */
+#define AK_INVOKE_MAX_CELLS 10000           /* columns, rows of a terminal */
 #define AK_INVOKE_MAX_PROMPT (256u << 10)
 #define AK_INVOKE_MAX_KEY 255         /* bytes of an Idempotency-Key */
 #define AK_INVOKE_MAX_TIMEOUT 604800  /* seconds of a run */
@@ -38,6 +44,21 @@ enum ak_invoke_verb {
     AK_INVOKE_RESUME,
     AK_INVOKE_WHOAMI,
     AK_INVOKE_OPENAPI,
+    AK_INVOKE_TOOL_FIRST, /* what follows is about Tools */
+    AK_INVOKE_OPERATE = AK_INVOKE_TOOL_FIRST,
+    AK_INVOKE_EXEC,
+    AK_INVOKE_FORWARD,
+    AK_INVOKE_SESSIONS,
+    AK_INVOKE_KILL,
+    AK_INVOKE_PROBE,
+    AK_INVOKE_EXPLAIN,
+    AK_INVOKE_APPROVALS,
+    AK_INVOKE_APPROVE,
+    AK_INVOKE_DENY,
+    AK_INVOKE_RECORDINGS,
+    AK_INVOKE_RECORDING,
+    AK_INVOKE_SELF_TOOLS,   /* the Tools of the Agent whose pod asks */
+    AK_INVOKE_SELF_OPERATE, /* the same, used */
     AK_INVOKE_VERB_MAX
 };
 
@@ -52,6 +73,7 @@ struct ak_invoke_route {
     const char *access_sub;  /* subresource of it, or NULL */
     uint32_t parameters;     /* that the query may have, 1 << enum parameter */
     bool leader;             /* only the leader does it */
+    bool upgrades;           /* the answer is another protocol */
 };
 
 struct ak_invoke_request {
@@ -66,6 +88,13 @@ struct ak_invoke_request {
     bool follow;
     const char *prompt;      /* NULL: none */
     int64_t timeout_seconds; /* 0: what the Agent says */
+    /* Of Tools: */
+    const char *operation, *statement; /* NULL: not given */
+    const char *reason, *run;          /* NULL: not given */
+    json_t *arguments; /* NULL: none. Owned: ak_invoke_request_done() */
+    struct ak_string_list args;
+    int64_t columns, rows; /* 0: not given */
+    bool tty, read_only;
     const char *allow;       /* methods, when the error is 405; else NULL */
 };
 
@@ -81,6 +110,9 @@ struct ak_invoke_text {
  */
 AK_MUST_USE int ak_invoke_request_parse(const struct ak_invoke_text *text, struct ak_arena *arena,
                                         struct ak_invoke_request *ret, struct ak_error **reterr);
+void ak_invoke_request_done(struct ak_invoke_request *self);
+/* Is it a use of a Tool: an operation, a program, a forwarded connection? */
+bool ak_invoke_is_use(enum ak_invoke_verb verb);
 /* The routes, ended by one without a method. */
 extern const struct ak_invoke_route ak_invoke_routes[];
 

@@ -154,12 +154,12 @@ int ak_tools_sessions(struct ak_tools *self, const char *ns, const char *name, j
 }
 
 int ak_tools_kill(struct ak_tools *self, const char *ns, const char *name, const char *session,
-                  const char *by, struct ak_error **reterr)
+                  const char *by, const char *why, struct ak_error **reterr)
 {
     AK_AUTO_TARGET target = NULL;
     AK_AUTO(ak_buf) path = AK_BUF_INIT(256);
     AK_AUTO(ak_buf) said = AK_BUF_INIT(MAX_REQUEST);
-    AK_AUTO(ak_buf) reason = AK_BUF_INIT(1024);
+    AK_AUTO(ak_buf) reason = AK_BUF_INIT(2048);
     AK_AUTO_JSON *body = NULL;
     int status = 0;
     int r = ak__tools_target(self, ns, name, &target, reterr);
@@ -167,7 +167,7 @@ int ak_tools_kill(struct ak_tools *self, const char *ns, const char *name, const
     if (r < 0)
         return r;
     if (ak_buf_addf(&path, "/v1/sessions/%s/kill", session) < 0 ||
-        ak_buf_addf(&reason, "ended by %s", by) < 0)
+        ak_buf_addf(&reason, "ended by %s%s%s", by, ak_is_empty(why) ? "" : ": ", why ? why : "") < 0)
         return ak_invoke_error(reterr, 400, "the session's id, or the user's name, is too long");
     body = json_pack("{s:s}", "reason", ak_buf_text(&reason));
     if (!body)

@@ -180,6 +180,29 @@ int ak_tools_open(struct ak_tools *self, const struct ak_tools_call *call,
 
 /* ---- explain */
 
+const char *ak_tools_main_argument(struct ak_tools *self, const char *ns, const char *name,
+                                   const char *operation)
+{
+    static const char *const names[] = {"sql", "args", "command", "method", "key", "pattern"};
+    AK_AUTO_OBJECT tool = NULL;
+    AK_AUTO_JSON *schema = NULL;
+    bool exec = ak_streq(operation, AK_OPERATION_EXEC);
+
+    if (exec)
+        return "stdin";
+    if (ak__tools_find(self, ns, name, &tool, NULL) < 0)
+        return NULL;
+    const struct ak_tool_spec *spec = ((const struct ak_tool *)ak_object_body(tool))->spec;
+    const struct ak_engine_info *info = ak_engine_info(spec->type);
+    const struct ak_operation *found = info ? ak_engine_operation(info, operation) : NULL;
+    if (!found || ak_json_parse(found->schema, strlen(found->schema), &schema, NULL) < 0)
+        return NULL;
+    for (size_t i = 0; i < AK_ARRAY_LEN(names); i++)
+        if (ak_json_at(schema, "properties", names[i], NULL))
+            return names[i];
+    return NULL;
+}
+
 int ak_tools_explain(struct ak_tools *self, const struct ak_tools_call *call, json_t **ret,
                      struct ak_error **reterr)
 {

@@ -176,11 +176,16 @@ const struct ak_object *ak_tools_agent_of_pod(struct ak_tools *self, const char 
 AK_MUST_USE int ak_tools_sessions(struct ak_tools *self, const char *ns, const char *tool,
                                   json_t **ret, struct ak_error **reterr);
 AK_MUST_USE int ak_tools_kill(struct ak_tools *self, const char *ns, const char *tool,
-                              const char *session, const char *by, struct ak_error **reterr);
+                              const char *session, const char *by, const char *reason,
+                              struct ak_error **reterr);
 /* Asks for a probe (AK_TOOLS_PROBE_ANNOTATION); *ret is {requestedTime}: status.lastProbe is its answer once its time is
  * later. Leader only. Blocks. */
 AK_MUST_USE int ak_tools_probe(struct ak_tools *self, const char *ns, const char *tool, json_t **ret,
                                struct ak_error **reterr);
+/* The argument that is an operation's text: "sql", "args", "command", "method" (and path), ...; NULL: none, or there is no
+ * such Tool or operation. A constant. */
+const char *ak_tools_main_argument(struct ak_tools *self, const char *ns, const char *tool,
+                                   const char *operation);
 /* {allowed, needsApproval, class, rule, reason, operation}. Any replica. */
 AK_MUST_USE int ak_tools_explain(struct ak_tools *self, const struct ak_tools_call *call,
                                  json_t **ret, struct ak_error **reterr);
