@@ -181,7 +181,7 @@ static int add_masked(const char *text, size_t len, struct ak_buf *out)
     bool secret = false;
     int r = 0;
 
-    for (size_t at = 0; r >= 0 && at < len && out->len < AK_TOOLS_MAX_PREVIEW;) {
+    for (size_t at = 0; r >= 0 && at < len && out->len <= AK_TOOLS_MAX_PREVIEW;) {
         if (is_word_at(text, at, len))
             secret = true;
         if (text[at] == ';')

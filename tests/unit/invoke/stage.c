@@ -62,6 +62,12 @@ static void on_token_review(struct ak_http_exchange *ex, void *user)
         reply_json(
             ex, 201,
             "{\"status\":{\"authenticated\":true,\"audiences\":[\"other\"]," USER("odd") "}}");
+    else if (ak_streq(token, "pod-token") && ours)
+        reply_json(ex, 201,
+                   "{\"status\":{\"authenticated\":true,\"audiences\":[\"agentkube\"],\"user\":{"
+                   "\"username\":\"system:serviceaccount:team:default\",\"uid\":\"u-1\",\"groups\":[],"
+                   "\"extra\":{\"authentication.kubernetes.io/pod-name\":[\"a\"],"
+                   "\"authentication.kubernetes.io/pod-uid\":[\"pod-uid\"]}}}}");
     else
         reply_json(ex, 201, "{\"status\":{\"authenticated\":false,\"error\":\"who?\"}}");
 }
@@ -253,7 +259,13 @@ void stage_cut(void)
     rig_loop_call(&stage->pod.loop, cut, NULL);
 }
 
-static const struct ak_http_route pod_routes[] = {{"GET", "/v1/*", on_events}, {NULL, NULL, NULL}};
+static const struct ak_http_route pod_routes[] = {
+    {"POST", "/v1/operations", stage_on_operation},
+    {"GET", "/v1/exec", stage_on_session},
+    {"GET", "/v1/forward", stage_on_session},
+    {"GET", "/v1/*", on_events},
+    {NULL, NULL, NULL},
+};
 
 /* ---- the book of runs */
 
@@ -387,6 +399,7 @@ struct ak_invoke *stage_replica(bool (*leading)(void *user))
         .client = stage->client,
         .loop = stage->loop.loop,
         .clock = ak_clock_system(),
+        .tools = (struct ak_tools *)stage,
         .bind_address = "127.0.0.1",
         .is_leading = leading,
         .find_leader = find_leader,
@@ -427,6 +440,7 @@ void stage_begin(struct stage *self)
     *self = (struct stage){.grant = "*"};
     memset(&run, 0, sizeof(run));
     stage_runs = (struct stage_runs){.phase = "Running"};
+    stage_tools = (struct stage_tools){.bastion_status = 200};
     stage = self;
     atomic_store(&self->leading, true);
     ak_mutex_init(&self->lock);

@@ -4,7 +4,7 @@
  * a few objects, a pod's keeper with events, and a book of runs (the functions of runs.h).
  *
  * Tokens: "alice-token" (made for us), "bob-token" (of the API server), "odd-token" (of an authenticator that knows no
- * audiences), "late-token" (the API server fails). Everybody else is refused.
+ * audiences), "late-token" (the API server fails), "pod-token" (of an Agent's pod). Everybody else is refused.
  */
 #ifndef AK_TESTS_INVOKE_STAGE_H
 #define AK_TESTS_INVOKE_STAGE_H
@@ -57,6 +57,29 @@ struct stage_runs {
     atomic_int started, cancelled, target_failures;
 };
 extern struct stage_runs stage_runs;
+
+/* ---- stage_tools.c: the use of Tools (the functions of tools.h), and a bastion */
+
+struct stage_tools {
+    int fail_with;  /* HTTP status of what has to be settled before a use; 0: works */
+    bool waits;     /* it waits until it is cancelled */
+    bool asks;      /* the bastion wants an approval for what comes without one */
+    bool no_agent;  /* no pod is an Agent's */
+    int bastion_status; /* of operations; 200: a result of `result` bytes. -1: it breaks off */
+    size_t result;
+    bool refuses;       /* sessions: 503 in place of 101 */
+    atomic_int prepared, opened, closed, failed, refused, cancelled, operations;
+    /* Of the last call. */
+    char operation[64], caller[64], caller_ns[64], refusal[64], reason[64];
+    bool read_only, engine_asked, connected; /* connected: a session is open in the bastion */
+    ak_msec hold;
+    char session_query[512];
+};
+extern struct stage_tools stage_tools;
+void stage_on_operation(struct ak_http_exchange *ex, void *user);
+/* Echoes; a client's "\x88" ends it. Says "\x82\x02hi" at once. */
+void stage_on_session(struct ak_http_exchange *ex, void *user);
+void stage_say(const char *bytes, size_t len); /* to the client of the last session */
 
 /* A request; the answer's body in `said`. The HTTP status, negative: none. */
 struct stage_request {

@@ -34,7 +34,11 @@ static int parse(const char *method, const char *path, const char *query, const 
 
 struct good {
     const char *method, *path, *action, *resource, *ns, *name, *id;
+    const char *query, *body; /* without which it is none */
 };
+
+#define TOOL "/api/v1/namespaces/team/tools/db"
+#define QUERY "{\"operation\":\"query\"}"
 
 static const struct good good[] = {
     {"GET", "/api/v1/whoami", "whoami", NULL, NULL, NULL, NULL},
@@ -55,7 +59,29 @@ static const struct good good[] = {
     {"GET", RUNS "/r-1/logs", "logs", "agents", "team", "a", "r-1"},
     {"POST", "/api/v1/namespaces/team/agents/a/pause", "pause", "agents", "team", "a", NULL},
     {"POST", "/api/v1/namespaces/team/agents/a/resume", "resume", "agents", "team", "a", NULL},
+    {"POST", TOOL "/operations", "operate", "tools", "team", "db", NULL, NULL, QUERY},
+    {"GET", TOOL "/exec", "exec", "tools", "team", "db", NULL},
+    {"GET", TOOL "/forward", "forward", "tools", "team", "db", NULL},
+    {"GET", TOOL "/sessions", "sessions", "tools", "team", "db", NULL},
+    {"POST", TOOL "/sessions/s-1/kill", "kill", "tools", "team", "db", "s-1"},
+    {"POST", TOOL "/probe", "probe", "tools", "team", "db", NULL},
+    {"GET", TOOL "/explain", "explain", "tools", "team", "db", NULL, "operation=query"},
+    {"POST", TOOL "/explain", "explain", "tools", "team", "db", NULL, NULL, QUERY},
+    {"GET", TOOL "/approvals", "approvals", "tools", "team", "db", NULL},
+    {"POST", TOOL "/approvals/ap-1/approve", "approve", "tools", "team", "db", "ap-1"},
+    {"POST", TOOL "/approvals/ap-1/deny", "deny", "tools", "team", "db", "ap-1"},
+    {"GET", TOOL "/recordings", "recordings", "tools", "team", "db", NULL},
+    {"GET", TOOL "/recordings/rec-1", "recording", "tools", "team", "db", "rec-1"},
+    {"GET", "/api/v1/self/tools", "self-tools", NULL, NULL, NULL, NULL},
+    {"POST", "/api/v1/self/tools/db/operations", "self-operate", NULL, NULL, "db", NULL, NULL,
+     QUERY},
 };
+
+static int parse_good(const struct good *c, struct ak_arena *arena, struct ak_invoke_request *ret)
+{
+    return parse(c->method, c->path, c->query, c->body ? "application/json" : NULL, c->body, arena,
+                 ret, NULL);
+}
 
 static void test_each_call_is_found_by_its_path(void **state)
 {
@@ -65,7 +91,7 @@ static void test_each_call_is_found_by_its_path(void **state)
         struct ak_invoke_request q;
         AK_AUTO(ak_arena) arena = {0};
         ak_arena_init(&arena, 256, 0);
-        if (parse(c->method, c->path, NULL, NULL, NULL, &arena, &q, NULL) < 0)
+        if (parse_good(c, &arena, &q) < 0)
             fail_msg("%s %s", c->method, c->path);
         assert_string_equal(q.route->action, c->action);
         assert_true(ak_streq(q.resource ? q.resource->plural : NULL, c->resource));
@@ -86,8 +112,7 @@ static void test_every_row_of_the_table_is_reached(void **state)
             struct ak_invoke_request q;
             AK_AUTO(ak_arena) arena = {0};
             ak_arena_init(&arena, 256, 0);
-            assert_int_equal(
-                parse(good[i].method, good[i].path, NULL, NULL, NULL, &arena, &q, NULL), 0);
+            assert_int_equal(parse_good(&good[i], &arena, &q), 0);
             reached = q.route == &ak_invoke_routes[row];
         }
         assert_true(reached);
@@ -102,6 +127,22 @@ static const struct refused {
     const char *words;
 } refused[] = {
     {"GET", "/", NULL, NULL, NULL, 404, "no such path"},
+    {"POST", TOOL "/operations", NULL, NULL, NULL, 400, "operation: must be given"},
+    {"POST", TOOL "/operations", NULL, "application/json", "{\"operation\":1}", 400, "a string"},
+    {"POST", TOOL "/operations", NULL, "application/json",
+     "{\"operation\":\"q\",\"arguments\":[]}", 400, "arguments: must be an object"},
+    {"POST", TOOL "/operations", NULL, "application/json",
+     "{\"operation\":\"q\",\"readOnly\":1}", 400, "readOnly"},
+    {"POST", TOOL "/operations", NULL, "application/json",
+     "{\"operation\":\"q\",\"runID\":\"r\"}", 400, "unknown field"},
+    {"POST", TOOL "/explain", NULL, "application/json",
+     "{\"operation\":\"q\",\"statement\":\"x\",\"arguments\":{}}", 400, "not both"},
+    {"GET", TOOL "/exec", "columns=0", NULL, NULL, 400, "columns"},
+    {"GET", TOOL "/exec", "rows=10001", NULL, NULL, 400, "rows"},
+    {"GET", TOOL "/exec", "tty=perhaps", NULL, NULL, 400, "tty"},
+    {"GET", TOOL "/forward", "arg=x", NULL, NULL, 400, "unknown query parameter"},
+    {"POST", TOOL "/exec", NULL, NULL, NULL, 405, "GET"},
+    {"GET", TOOL "/sessions/S!/kill", NULL, NULL, NULL, 405, "POST"},
     {"GET", "/api/v1", NULL, NULL, NULL, 404, "no such path"},
     {"GET", "/api/v1/", NULL, NULL, NULL, 404, "no such path"},
     {"GET", "/api/v10/agents", NULL, NULL, NULL, 404, "no such path"},
