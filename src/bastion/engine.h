@@ -25,7 +25,8 @@
 
 #include "engines/engine.h"
 
-#define AK_ENGINE_STACK (1u << 20) /* of a thread that an engine runs on; only what is touched costs */
+#define AK_ENGINE_STACK                                                                            \
+    (1u << 20) /* of a thread that an engine runs on; only what is touched costs */
 
 struct ak_session; /* bastion/session.h */
 
@@ -35,19 +36,21 @@ struct ak_target {
     const struct ak_engine_info *info;
     const char *ns, *name, *uid; /* of the Tool */
     /* Folders, without a slash at the end. */
-    const char *credential_dir; /* `credential`, `ca.pem`, for kubernetes in the cluster `token`, `ca.crt` */
-    const char *identity_dir;   /* `reader-username` ... `writer-password`; absent: nothing is minted */
-    const char *admin_dir;      /* `credential`, `username`; only where something is provisioned */
-    const char *link_dir;       /* shared with container `client` */
+    const char *
+        credential_dir; /* `credential`, `ca.pem`, for kubernetes in the cluster `token`, `ca.crt` */
+    const char
+        *identity_dir;     /* `reader-username` ... `writer-password`; absent: nothing is minted */
+    const char *admin_dir; /* `credential`, `username`; only where something is provisioned */
+    const char *link_dir;  /* shared with container `client` */
 };
 
 /* --- who we are to the system --- */
 
 struct ak_login {
-    char *username; /* NULL: neither the Tool nor a Secret names one */
+    char *username;             /* NULL: neither the Tool nor a Secret names one */
     struct ak_secret *password; /* or key, token, kubeconfig; NULL: there is no credential at all */
-    bool is_minted; /* an identity with exactly the Tool's permissions */
-    bool read_only; /* ... and it is the reader's */
+    bool is_minted;             /* an identity with exactly the Tool's permissions */
+    bool read_only;             /* ... and it is the reader's */
 };
 void ak_login_done(struct ak_login *self);
 AK_DEFINE_AUTO(ak_login, ak_login_done)
@@ -71,7 +74,7 @@ AK_MUST_USE int ak_target_ca_path(const struct ak_target *target, struct ak_aren
 
 struct ak_call {
     const struct ak_operation *operation;
-    const json_t *arguments; /* checked against the operation's schema: an object */
+    const json_t *arguments;     /* checked against the operation's schema: an object */
     int64_t max_rows, max_bytes; /* of the result; more is cut and `truncated` says so */
     ak_msec deadline;
     bool read_only;
@@ -79,7 +82,8 @@ struct ak_call {
      * {text,truncated,exitCode} | {status,headers,body,truncated} */
     json_t *ret_result;
     int64_t ret_rows, ret_bytes;
-    char ret_server_code[64]; /* the system's own code of an error: SQLSTATE, errno, HTTP status; "" */
+    char ret_server_code
+        [64]; /* the system's own code of an error: SQLSTATE, errno, HTTP status; "" */
 };
 
 /* --- results of the verbs --- */
@@ -134,7 +138,8 @@ struct ak_client_output {
 void ak_client_output_done(struct ak_client_output *self);
 AK_DEFINE_AUTO(ak_client_output, ak_client_output_done)
 struct ak_client_limits {
-    size_t max_bytes; /* of stdout and stderr together; what is beyond is read and dropped. 0: 1 MiB */
+    size_t
+        max_bytes; /* of stdout and stderr together; what is beyond is read and dropped. 0: 1 MiB */
     ak_msec deadline;
 };
 /*
