@@ -128,6 +128,28 @@ static int put_lease(struct ak_leader *self, bool create, ak_msec timeout, struc
     return 0;
 }
 
+static void inherit_note(const struct ak_leader *self)
+{
+    const struct ak_leader_options *o = &self->options;
+    const char *note =
+        o->note_annotation
+            ? ak_json_text(self->lease, "metadata", "annotations", o->note_annotation, NULL)
+            : NULL;
+
+    if (note && o->inherit)
+        o->inherit(note, o->note_user);
+}
+
+static int leave_note(struct ak_leader *self)
+{
+    const struct ak_leader_options *o = &self->options;
+    char note[AK_LEADER_NOTE_SIZE];
+
+    if (!o->note_annotation || !o->leave || !o->leave(note, o->note_user))
+        return 0;
+    return ak_lease_set_address(self->lease, o->note_annotation, note);
+}
+
 /* Reads the Lease, or makes the first one. 0: it is known. 1: there is none, self->lease is new. */
 static int look(struct ak_leader *self, ak_msec timeout, struct ak_error **reterr)
 {
@@ -166,10 +188,14 @@ static int try_lease(struct ak_leader *self, ak_msec begin, ak_msec timeout,
     if (verdict == AK_LEASE_TAKEN ||
         (self->leading && verdict == AK_LEASE_FREE && ak_lease_holder(self->lease)[0]))
         return 0;
+    if (!self->leading)
+        inherit_note(self);
     r = ak_lease_renew(self->lease, self->options.identity, self->options.lease, ak_wall_now());
     if (r >= 0 && self->options.address_annotation)
         r = ak_lease_set_address(self->lease, self->options.address_annotation,
                                  self->options.address);
+    if (r >= 0)
+        r = leave_note(self);
     if (r < 0) {
         forget_lease(self);
         return ak_error_oom(reterr);
@@ -257,6 +283,7 @@ static void release(struct ak_leader *self)
         return;
     if (self->options.address_annotation)
         (void)ak_lease_set_address(self->lease, self->options.address_annotation, NULL);
+    (void)leave_note(self);
     if (!ak_streq(ak_lease_holder(self->lease), self->options.identity) ||
         ak_lease_release(self->lease, ak_wall_now()) < 0)
         return;

@@ -213,6 +213,21 @@ static int make_tools(struct wiring *w, struct ak_tools **ret, struct ak_error *
     return r;
 }
 
+static void inherit_head(const char *note, void *user)
+{
+    const struct wiring *w = user;
+
+    if (w->tools)
+        ak_tools_inherit(w->tools, note);
+}
+
+static bool leave_head(char ret[static AK_LEADER_NOTE_SIZE], void *user)
+{
+    const struct wiring *w = user;
+
+    return w->tools && ak_tools_leave(w->tools, ret, AK_LEADER_NOTE_SIZE);
+}
+
 static bool is_leading(void *user)
 {
     const struct ak_apply *apply = ak_manager_apply(user);
@@ -322,7 +337,11 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .user = &w.agents,
         .leader_elect = o->leader_elect,
         .leader = {.address_annotation = AK_INVOKE_ADDRESS_ANNOTATION,
-                   .address = reachable ? address : NULL},
+                   .address = reachable ? address : NULL,
+                   .note_annotation = AK_TOOLS_HEAD_ANNOTATION,
+                   .inherit = inherit_head,
+                   .leave = leave_head,
+                   .note_user = &w},
         .resync = o->resync,
         .bind_address = o->bind_address,
         .metrics_port = o->metrics_port,

@@ -58,6 +58,7 @@ static void parse(char *first, const char *body, size_t len)
         check(&q);
     else if (r != -ENOMEM && ak_error_http_status(err) < 400)
         abort();
+    ak_invoke_request_done(&q);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

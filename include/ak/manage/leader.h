@@ -18,6 +18,7 @@
 struct ak_leader;
 #define AK_LEADER_ADDRESS_SIZE                                                                     \
     272 /* of a buffer for an address: a name or an IP address, and a port */
+#define AK_LEADER_NOTE_SIZE 128 /* of a buffer for a note */
 struct ak_leader_options {
     const char *namespace_, *name; /* of the Lease */
     const char *identity;          /* unique per process: pod name + "_" + random */
@@ -27,6 +28,13 @@ struct ak_leader_options {
     /* An annotation of the Lease in which its holder says where it is reached, and what we write there when we hold
      * it (NULL: nothing). Both are borrowed. annotation NULL: none is read or written. */
     const char *address_annotation, *address;
+    /* A note that each holder leaves to the next, in an annotation of the Lease that stays when it is given back; NULL:
+     * none. inherit: what the last one left, before our leadership begins; may be called again with the same. leave: what
+     * we leave, as of each renewal and of giving back; false: what is there stays. Thread: the leader's. */
+    const char *note_annotation;
+    void (*inherit)(const char *note, void *note_user);
+    bool (*leave)(char ret[static AK_LEADER_NOTE_SIZE], void *note_user);
+    void *note_user;
     /* Called on the leader thread. started: leadership begins (start controllers, quickly). stopped: it
      * ended, for any reason; when it returns nothing of ours writes any more. */
     void (*started)(void *user);

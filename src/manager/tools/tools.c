@@ -13,6 +13,7 @@
 
 #define LOG "tools"
 #define STOP_WAIT AK_SECONDS(2)
+#define STOP_ACKS 500 /* ms */
 
 static const struct ak_pool_lane lanes[AK_TOOLS_LANE_MAX] = {
     [AK_TOOLS_LANE_FOLLOW] = {"tools-follow", 4, AK_TOOLS_MAX_TOOLS},
@@ -180,6 +181,31 @@ int ak_tools_start(struct ak_tools *self, struct ak_error **reterr)
     return r < 0 ? ak_error_set(reterr, r, "cannot reach the loop") : 0;
 }
 
+static bool all_acknowledged(struct ak_tools *self) AK_REQUIRES(self->lock)
+{
+    size_t it = 0;
+    const char *key;
+    void *value;
+
+    while (ak_map_next(&self->entries, &it, &key, &value)) {
+        const struct ak_tool_entry *e = value;
+        if (e->synced && e->audit_acked < e->audit_written)
+            return false;
+    }
+    return true;
+}
+
+/* What was written and not said so is written again by the next leader. */
+static void await_acks(struct ak_tools *self)
+{
+    ak_msec deadline = ak_now() + STOP_ACKS;
+
+    ak_mutex_lock(&self->lock);
+    while (!all_acknowledged(self) && ak_now() < deadline)
+        ak_cond_wait_until(&self->changed, &self->lock, deadline);
+    ak_mutex_unlock(&self->lock);
+}
+
 void ak_tools_stop(struct ak_tools *self)
 {
     ak_msec deadline = ak_now() + STOP_WAIT;
@@ -193,6 +219,7 @@ void ak_tools_stop(struct ak_tools *self)
     ak_mutex_unlock(&self->lock);
     if (again)
         return;
+    await_acks(self);
     ak_cancel_now(&self->stop);
     ak_mutex_lock(&self->lock);
     while (ak_map_next(&self->entries, &it, &key, &value))
@@ -224,6 +251,21 @@ struct ak_tools *ak_tools_free(struct ak_tools *self)
     ak_mutex_done(&self->lock);
     ak_free(self);
     return NULL;
+}
+
+void ak_tools_inherit(struct ak_tools *self, const char *head)
+{
+    ak_audit_go_on_from(&self->audit, head);
+}
+
+bool ak_tools_leave(struct ak_tools *self, char *ret, size_t size)
+{
+    char head[AK_AUDIT_HASH_SIZE];
+
+    if (!ak_audit_head(&self->audit, head))
+        return false;
+    (void)snprintf(ret, size, "%s", head);
+    return true;
 }
 
 bool ak__tools_may_write(const struct ak_tools *self)

@@ -83,6 +83,10 @@ AK_MUST_USE int ak_tools_start(struct ak_tools *self, struct ak_error **reterr);
 void ak_tools_stop(struct ak_tools *self);
 void ak_tools_metrics(struct ak_tools *self, struct ak_metrics *m);
 
+/* Of the Lease (ak_leader_options): where the audit log of the leader before ended, and where ours is. */
+void ak_tools_inherit(struct ak_tools *self, const char *head);
+bool ak_tools_leave(struct ak_tools *self, char *ret, size_t size);
+
 /* ---- for the controller of Tools ---- */
 
 /* `wake` is called for a Tool whose view became another one: from any thread, without a lock of ours. Before start. */

@@ -211,6 +211,7 @@ static void test_what_is_wrong_is_named(void **state)
                      c->body ? c->body : "", ak_error_http_status(err), ak_error_message(err));
         if (c->status == 405)
             assert_string_equal(q.allow, c->words);
+        ak_invoke_request_done(&q);
     }
 }
 
