@@ -13,8 +13,8 @@
 
 /* What is sent, in memory that is wiped: one of the lines is the token. */
 struct request {
-    struct ak_buf path, body, token_line, key_line, event_line;
-    const char *lines[4];
+    struct ak_buf path, body, token_line, key_line, event_line, query_line;
+    const char *lines[5];
     struct ak_call call;
 };
 
@@ -25,6 +25,7 @@ static void request_done(struct request *self)
     ak_buf_done(&self->token_line);
     ak_buf_done(&self->key_line);
     ak_buf_done(&self->event_line);
+    ak_buf_done(&self->query_line);
 }
 AK_DEFINE_AUTO(request, request_done)
 
@@ -118,6 +119,7 @@ static int prepare(struct ak_exo *self, const struct ak_proxy_call *call, struct
         .token_line = {.max = MAX_HEADER, .wipe = true},
         .key_line = AK_BUF_INIT(1024),
         .event_line = AK_BUF_INIT(256),
+        .query_line = AK_BUF_INIT(2 * AK_PROXY_MAX_PATH),
     };
     ak_mutex_lock(&self->token_lock);
     int r = get_token(self, call->cancel, reterr);
@@ -208,6 +210,21 @@ int ak_proxy_text(struct ak_exo *self, const struct ak_proxy_call *call, struct 
     return r < 0 ? ak_proxy_explain(self, r, reterr) : 0;
 }
 
+/* The apiserver's proxy loses the query of a request that asks for an upgrade (1.20 does): the manager takes it from a
+ * header, too. */
+static int repeat_query(const struct ak_proxy_call *call, struct request *req)
+{
+    const char *query = strchr(call->path, '?');
+    size_t n = 0;
+    int r = query ? ak_buf_addf(&req->query_line, "X-Agentkube-Query: %s", query + 1) : 0;
+
+    while (req->lines[n])
+        n++;
+    if (query)
+        req->lines[n] = ak_buf_text(&req->query_line);
+    return r;
+}
+
 int ak_proxy_channels(struct ak_exo *self, const struct ak_proxy_call *call,
                       struct ak_exec_options *io, int *ret_exit_code, struct ak_error **reterr)
 {
@@ -216,6 +233,9 @@ int ak_proxy_channels(struct ak_exo *self, const struct ak_proxy_call *call,
 
     if (r < 0)
         return r;
+    r = repeat_query(call, &req);
+    if (r < 0)
+        return ak_error_set(reterr, r, "the address: %s", ak_code_text(r));
     io->path = req.call.path;
     io->headers = req.lines;
     r = ak_exec(self->client, io, ret_exit_code, reterr);
