@@ -6,6 +6,7 @@
 #   make lint       style and rules            make asan    unit tests under ASan and UBSan
 #   make demo       a cluster with Agents      make tsan    unit tests under TSan
 #   make bench-webhook  the webhook's speed   make bench-runs  what a run costs
+#   make bench-tools    what a Tool costs
 #   make bench      speed and size             make fuzz    each fuzz target for FUZZ_SECONDS
 #   make install    PREFIX and DESTDIR are honoured         make clean
 PREFIX = /usr/local
@@ -19,7 +20,7 @@ TEST_ARGS =
 SANITIZE = --buildtype=debug -Db_lundef=false -Dc_args=-fno-omit-frame-pointer
 UNIT = --no-rebuild --print-errorlogs --suite unit --suite fuzz
 
-.PHONY: all install test unit lint fuzz bench bench-webhook bench-runs demo asan tsan clean
+.PHONY: all install test unit lint fuzz bench bench-webhook bench-runs bench-tools demo asan tsan clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
 
@@ -56,6 +57,9 @@ bench:
 bench-runs: all
 	@hack/deps cluster </dev/null >&2
 	@/usr/bin/python3 -B tests/bench/runs.py $(TEST_ARGS) </dev/null
+bench-tools: all
+	@hack/deps cluster engines </dev/null >&2
+	@/usr/bin/python3 -B tests/bench/tools.py $(TEST_ARGS) </dev/null
 bench-webhook: all
 	@ninja -C $(BUILD) tests/bench/bench-webhook >/dev/null
 	@$(BUILD)/tests/bench/bench-webhook --json $(BUILD)/bench-webhook.json $(TEST_ARGS) tests/bench/webhook-review.json
