@@ -62,7 +62,6 @@ const char *const ak_tool_phase_names[] = {
     "Active",
     "Failed",
     "Terminating",
-    "Unsupported",
     NULL,
 };
 
@@ -247,6 +246,7 @@ static const struct ak_type ak_tool_bastion_type =
 
 static const struct ak_field ak_tool_identity_fields[] = {
     AK_FIELD(struct ak_tool_identity, rotated_time, "rotatedTime", AK_F_TIME, .flags = AK_FIELD_LENIENT),
+    AK_FIELD(struct ak_tool_identity, hash, "hash", AK_F_STRING, .flags = AK_FIELD_LENIENT),
 };
 static const struct ak_type ak_tool_identity_type =
     AK_TYPE("tool_identity", struct ak_tool_identity, ak_tool_identity_fields);

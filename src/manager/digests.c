@@ -223,6 +223,8 @@ static bool is_fresh_locked(const struct ak_digests *self, const struct entry *e
         return false;
     if (q->resource_version)
         return ak_streq(e->resource_version, q->resource_version);
+    if (q->max_age)
+        return ak_clock_now(self->clock) - e->read_at < q->max_age;
     bool missing = !e->found || (q->key && !find_key(e, q->key));
     /* A little early, so that a reconcile that was called back after exactly the time to live reads. */
     return ak_clock_now(self->clock) - e->read_at < ttl_locked(self, missing) * 9 / 10;

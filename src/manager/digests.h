@@ -40,6 +40,7 @@ struct ak_digest_query {
     const char *namespace_, *name;
     const char *key;              /* NULL: all keys together */
     const char *resource_version; /* of a ConfigMap, from the cache; NULL for Secrets */
+    ak_msec max_age; /* of what is remembered of a Secret; 0: as long as ak_digests_ttl() says */
 };
 struct ak_digest {
     bool found;               /* the object exists */

@@ -112,12 +112,6 @@ static const struct ak_field claim_fields[] = {
 static const struct ak_type claim_type =
     AK_TYPE("PersistentVolumeClaim", struct ak_claim, claim_fields);
 
-static const struct ak_field unserved_spec_fields[] = {
-    AK_FIELD_STRING(struct ak_unserved_spec, type, "type", LENIENT),
-};
-static const struct ak_type unserved_spec_type =
-    AK_TYPE("spec", struct ak_unserved_spec, unserved_spec_fields);
-
 static const struct ak_field unserved_status_fields[] = {
     AK_FIELD_LIST(struct ak_unserved_status, conditions, "conditions", LENIENT, &ak_condition_type),
 };
@@ -125,7 +119,6 @@ static const struct ak_type unserved_status_type =
     AK_TYPE("status", struct ak_unserved_status, unserved_status_fields);
 
 static const struct ak_field unserved_fields[] = {
-    AK_FIELD_STRUCT(struct ak_unserved, spec, "spec", ALWAYS, &unserved_spec_type),
     AK_FIELD_STRUCT(struct ak_unserved, status, "status", ALWAYS, &unserved_status_type),
 };
 static const struct ak_type unserved_type = AK_TYPE("object", struct ak_unserved, unserved_fields);
@@ -143,8 +136,9 @@ const struct ak_kind ak_agent_kind = {
 };
 const struct ak_kind ak_tool_kind = {
     .resource = AK_TOOL_RESOURCE,
-    .type = &unserved_type,
-    .flags = AK_KIND_OWNED_HASH,
+    .type = &ak_tool_type,
+    .flags = AK_KIND_OWNED_HASH | AK_KIND_FINALIZERS | AK_KIND_ANNOTATIONS,
+    .annotation_prefix = "agentkube.io/",
 };
 const struct ak_kind ak_mcp_kind = {
     .resource = AK_MCP_RESOURCE,
@@ -180,4 +174,32 @@ const struct ak_kind ak_namespace_kind = {
     .resource = {.group = "", .version = "v1", .kind = "Namespace", .plural = "namespaces"},
     .flags = AK_KIND_PARTIAL | AK_KIND_LABELS,
 };
+const struct ak_kind ak_account_kind = {
+    .resource = CORE("ServiceAccount", "serviceaccounts"),
+    .flags = AK_KIND_OWNED_HASH,
+};
+const struct ak_kind ak_network_policy_kind = {
+    .resource = {.group = "networking.k8s.io",
+                 .version = "v1",
+                 .kind = "NetworkPolicy",
+                 .plural = "networkpolicies",
+                 .namespaced = true},
+    .flags = AK_KIND_OWNED_HASH,
+};
+#define RIGHTS(kind_name, plural_name, is_namespaced)                                              \
+    {                                                                                              \
+        .resource = {.group = "rbac.authorization.k8s.io",                                         \
+                     .version = "v1",                                                              \
+                     .kind = (kind_name),                                                          \
+                     .plural = (plural_name),                                                      \
+                     .namespaced = (is_namespaced)},                                               \
+        .flags = AK_KIND_OWNED_HASH | AK_KIND_LABELS,                                              \
+    }
+const struct ak_kind ak_role_kind = RIGHTS("Role", "roles", true);
+const struct ak_kind ak_role_binding_kind = RIGHTS("RoleBinding", "rolebindings", true);
+const struct ak_kind ak_cluster_role_kind = RIGHTS("ClusterRole", "clusterroles", false);
+const struct ak_kind ak_cluster_role_binding_kind =
+    RIGHTS("ClusterRoleBinding", "clusterrolebindings", false);
 const struct ak_resource ak_secret_resource = CORE("Secret", "secrets");
+const struct ak_resource ak_job_resource = {
+    .group = "batch", .version = "v1", .kind = "Job", .plural = "jobs", .namespaced = true};

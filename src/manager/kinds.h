@@ -16,6 +16,7 @@
 #define AK_MANAGED_SELECTOR "app.kubernetes.io/managed-by=" AK_MANAGED_BY
 
 #define AK_LABEL_AGENT "agentkube.io/agent"
+#define AK_LABEL_TOOL "agentkube.io/tool"
 #define AK_LABEL_GROUP "agentkube.io/agentgroup"
 /* Hash of what a pod was built from. The cache keeps annotations with this prefix only: the goal,
  * which is another annotation, may be 64 KiB long. */
@@ -25,23 +26,26 @@
 
 /* In the environment of an Agent's container, whatever else is in it: what the webhook's gate knows it by. */
 #define AK_AGENT_NAME_VARIABLE "AGENTKUBE_AGENT_NAME"
+/* The same in every container of a Tool's pods. */
+#define AK_TOOL_NAME_VARIABLE "AGENTKUBE_TOOL_NAME"
 
 extern const struct ak_kind ak_agent_kind, ak_pod_kind, ak_claim_kind, ak_configmap_kind;
 extern const struct ak_kind ak_namespace_kind; /* labels only, for the webhook's gate */
+extern const struct ak_kind ak_tool_kind;
+/* What Tools own beside pods: metadata, and what the hash of our own fields says. */
+extern const struct ak_kind ak_account_kind, ak_network_policy_kind;
+extern const struct ak_kind ak_role_kind, ak_role_binding_kind;
+extern const struct ak_kind ak_cluster_role_kind, ak_cluster_role_binding_kind;
 /* Kinds of ours that this version does not run: conditions only. */
-extern const struct ak_kind ak_tool_kind, ak_mcp_kind, ak_gateway_kind, ak_claw_kind;
-/* Never watched; read by name. */
-extern const struct ak_resource ak_secret_resource;
+extern const struct ak_kind ak_mcp_kind, ak_gateway_kind, ak_claw_kind;
+/* Never watched: Secrets are read by name, Jobs are only made. */
+extern const struct ak_resource ak_secret_resource, ak_job_resource;
 
 /* The same of each kind that this version does not run. */
-struct ak_unserved_spec {
-    const char *type; /* Tools have one */
-};
 struct ak_unserved_status {
     ak_condition_list conditions;
 };
 struct ak_unserved {
-    const struct ak_unserved_spec *spec;     /* never NULL */
     const struct ak_unserved_status *status; /* never NULL */
 };
 

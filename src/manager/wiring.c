@@ -2,6 +2,7 @@
 #include "manager/wiring.h"
 
 #include <ak/api/agent.h>
+#include <ak/base/log.h>
 #include <ak/base/text.h>
 #include <ak/kube/config.h>
 #include <ak/manage/manager.h>
@@ -11,6 +12,8 @@
 
 #include "manager/admission/admission.h"
 #include "manager/controllers/agent/agent.h"
+#include "manager/controllers/tool/tool.h"
+#include "manager/controllers/tool/tool_memory.h"
 #include "manager/controllers/unserved/unserved.h"
 #include "manager/digests.h"
 #include "manager/invoke/invoke.h"
@@ -21,6 +24,13 @@
 #define NAME AK_MANAGED_BY
 #define USER_AGENT NAME "/" AK_VERSION
 
+#define RIGHTS(of_kind)                                                                            \
+    {                                                                                              \
+        .kind = (of_kind), .label_selector = AK_MANAGED_SELECTOR,                                  \
+        .indexes = ak_tool_right_indexes, .n_indexes = AK_TOOL_RIGHT_INDEX_MAX                     \
+    }
+#define CLUSTER_SOURCES 3
+
 /* Secrets are not here: they are read by name. */
 static const struct ak_source sources[] = {
     {.kind = &ak_agent_kind, .indexes = ak_agent_indexes, .n_indexes = AK_AGENT_INDEX_MAX},
@@ -28,10 +38,20 @@ static const struct ak_source sources[] = {
     {.kind = &ak_mcp_kind},
     {.kind = &ak_gateway_kind},
     {.kind = &ak_claw_kind},
-    {.kind = &ak_pod_kind, .label_selector = AK_MANAGED_SELECTOR},
+    {.kind = &ak_pod_kind,
+     .label_selector = AK_MANAGED_SELECTOR,
+     .indexes = ak_tool_pod_indexes,
+     .n_indexes = AK_TOOL_POD_INDEX_MAX},
     {.kind = &ak_claim_kind, .label_selector = AK_MANAGED_SELECTOR},
     {.kind = &ak_configmap_kind},
-    /* Last, and left out unless the webhook is served for all namespaces. */
+    {.kind = &ak_account_kind, .label_selector = AK_MANAGED_SELECTOR},
+    {.kind = &ak_network_policy_kind, .label_selector = AK_MANAGED_SELECTOR},
+    RIGHTS(&ak_role_kind),
+    RIGHTS(&ak_role_binding_kind),
+    /* Of the cluster: left out while one namespace is served, ... */
+    RIGHTS(&ak_cluster_role_kind),
+    RIGHTS(&ak_cluster_role_binding_kind),
+    /* ... and this one also without the webhook. */
     {.kind = &ak_namespace_kind},
 };
 
@@ -43,24 +63,33 @@ static const struct ak_route routes[] = {
     {&ak_pod_kind,        NULL,                       ak_agent_keys_of_pod,       "agent",      AK_CAUSE_CHILD},
     {&ak_claim_kind,      ak_agent_claim_wanted,      ak_agent_keys_of_claim,     "agent",      AK_CAUSE_CHILD},
     {&ak_configmap_kind,  NULL,                       ak_agent_keys_of_configmap, "agent",      AK_CAUSE_REFERENCE},
-    {&ak_tool_kind,       ak_agent_existence_changed, ak_agent_keys_of_tool,      "agent",      AK_CAUSE_REFERENCE},
+    {&ak_tool_kind,       ak_tool_readiness_changed,  ak_agent_keys_of_tool,      "agent",      AK_CAUSE_REFERENCE},
     {&ak_mcp_kind,        ak_agent_existence_changed, ak_agent_keys_of_mcp,       "agent",      AK_CAUSE_REFERENCE},
     {&ak_gateway_kind,    ak_agent_existence_changed, ak_agent_keys_of_gateway,   "agent",      AK_CAUSE_REFERENCE},
-    {&ak_tool_kind,       ak_route_spec_changed,      NULL,                       "tool",       AK_CAUSE_CHANGED},
+    {&ak_tool_kind,       ak_tool_wanted,             NULL,                       "tool",       AK_CAUSE_CHANGED},
+    {&ak_pod_kind,        NULL,                       ak_tool_keys_of_pod,        "tool",       AK_CAUSE_CHILD},
+    {&ak_account_kind,    ak_tool_child_wanted,       ak_tool_keys_of_child,      "tool",       AK_CAUSE_CHILD},
+    {&ak_network_policy_kind, ak_tool_child_wanted,   ak_tool_keys_of_child,      "tool",       AK_CAUSE_CHILD},
+    {&ak_role_kind,       ak_tool_child_wanted,       ak_tool_keys_of_right,      "tool",       AK_CAUSE_CHILD},
+    {&ak_role_binding_kind, ak_tool_child_wanted,     ak_tool_keys_of_right,      "tool",       AK_CAUSE_CHILD},
+    {&ak_cluster_role_kind, ak_tool_child_wanted,     ak_tool_keys_of_right,      "tool",       AK_CAUSE_CHILD},
+    {&ak_cluster_role_binding_kind, ak_tool_child_wanted, ak_tool_keys_of_right,  "tool",       AK_CAUSE_CHILD},
     {&ak_mcp_kind,        ak_route_spec_changed,      NULL,                       "mcp",        AK_CAUSE_CHANGED},
     {&ak_gateway_kind,    ak_route_spec_changed,      NULL,                       "llmgateway", AK_CAUSE_CHANGED},
     {&ak_claw_kind,       ak_route_spec_changed,      NULL,                       "claw",       AK_CAUSE_CHANGED},
     /* With the webhook only (the last row with the namespaces only): */
     {&ak_agent_kind,      ak_agent_existence_changed, ak_gate_keys_of_agent,      "gate",       AK_CAUSE_REFERENCE},
+    {&ak_tool_kind,       ak_agent_existence_changed, ak_gate_keys_of_agent,      "gate",       AK_CAUSE_REFERENCE},
     {&ak_namespace_kind,  NULL,                       NULL,                       "gate",       AK_CAUSE_CHANGED},
 };
 /* clang-format on */
 
-enum { TOOL, MCP, GATEWAY, CLAW, UNSERVED_MAX };
+enum { MCP, GATEWAY, CLAW, UNSERVED_MAX };
 
 struct wiring {
     struct ak_agents agents; /* what routes, the collector and services get as `user` */
     struct ak_admission admission;
+    struct ak_tool_controller tool;
     struct ak_tools *tools;
     struct ak_invoke *invoke; /* NULL: not served */
     struct ak_unserved_controller unserved[UNSERVED_MAX];
@@ -166,6 +195,21 @@ static void stop_services(struct ak_manager *manager, void *user)
     ak_runs_stop(self->runs);
 }
 
+static void connect_tool(struct wiring *w, struct ak_manager *manager)
+{
+    struct ak_tool_controller *t = &w->tool;
+    t->options = w->agents.options;
+    t->clock = w->agents.clock;
+    t->digests = w->agents.digests;
+    t->manager = manager;
+    t->tools = ak_manager_cache(manager, &ak_tool_kind);
+    t->pods = ak_manager_cache(manager, &ak_pod_kind);
+    t->accounts = ak_manager_cache(manager, &ak_account_kind);
+    t->policies = ak_manager_cache(manager, &ak_network_policy_kind);
+    for (size_t i = 0; i < AK_TOOL_RIGHT_MAX; i++)
+        t->rights[i] = ak_manager_cache(manager, ak_tool_right_kinds[i]);
+}
+
 static void connect_parts(struct wiring *w, struct ak_manager *manager)
 {
     struct ak_agents *a = &w->agents;
@@ -179,8 +223,10 @@ static void connect_parts(struct wiring *w, struct ak_manager *manager)
     a->gateways = ak_manager_cache(manager, &ak_gateway_kind);
     for (size_t i = 0; i < UNSERVED_MAX; i++)
         w->unserved[i].manager = manager;
+    connect_tool(w, manager);
     w->admission.manager = manager;
     w->admission.agents = a->agents;
+    w->admission.tools = a->tools;
     w->admission.pods = a->pods;
     w->admission.namespaces = ak_manager_cache(manager, &ak_namespace_kind);
 }
@@ -198,6 +244,15 @@ static int make_runs(struct ak_agents *a, struct ak_runs **ret, struct ak_error 
     return r;
 }
 
+/* A bastion is wanted, or has news. */
+static void wake_tool(const struct ak_key *key, void *user)
+{
+    struct ak_queue *queue = ak_manager_queue(user, "tool");
+
+    if (queue && ak_queue_add(queue, *key, 0, AK_CAUSE_REFERENCE) < 0)
+        ak_debug("tool", "not woken", AK_STR("name", key->name));
+}
+
 static int make_tools(struct wiring *w, struct ak_tools **ret, struct ak_error **reterr)
 {
     const struct ak_tools_options options = {.manager = w->agents.manager,
@@ -208,9 +263,12 @@ static int make_tools(struct wiring *w, struct ak_tools **ret, struct ak_error *
                                              .agents = w->agents.agents,
                                              .pods = w->agents.pods};
     int r = ak_tools_new(&options, ret, reterr);
-    if (r >= 0)
-        w->tools = *ret;
-    return r;
+    if (r < 0)
+        return r;
+    w->tools = w->tool.uses = *ret;
+    w->tool.runs = w->agents.runs;
+    ak_tools_set_wake(*ret, wake_tool, w->agents.manager);
+    return 0;
 }
 
 static void inherit_head(const char *note, void *user)
@@ -266,16 +324,20 @@ static int make_invoke(struct wiring *w, struct ak_invoke **ret, struct ak_error
 static int run(struct wiring *w, const struct ak_manager_options *options, struct ak_error **reterr)
 {
     AK_AUTO_PTR(ak_digests) digests = NULL;
-    AK_AUTO_PTR(ak_manager) manager = NULL; /* its workers use the digests */
+    AK_AUTO_PTR(ak_tool_memory) memory = NULL;
+    AK_AUTO_PTR(ak_manager) manager = NULL; /* its workers use the two above */
     AK_AUTO_PTR(ak_runs) runs = NULL;       /* goes before it: it uses the manager */
     AK_AUTO_PTR(ak_tools) tools = NULL;     /* goes before both */
     AK_AUTO_PTR(ak_invoke) invoke = NULL;   /* goes first: it uses all of them */
     int r = ak_manager_new(options, &manager, reterr);
     if (r >= 0)
         r = ak_digests_new(ak_manager_client(manager), NULL, &digests, reterr);
+    if (r >= 0)
+        r = ak_tool_memory_new(&memory, reterr);
     if (r < 0)
         return r;
     w->agents.digests = digests;
+    w->tool.memory = memory;
     connect_parts(w, manager);
     r = make_runs(&w->agents, &runs, reterr);
     if (r >= 0)
@@ -283,7 +345,7 @@ static int run(struct wiring *w, const struct ak_manager_options *options, struc
     if (r >= 0 && w->agents.options->webhook) {
         r = ak_admission_init(&w->admission, reterr);
         if (r >= 0)
-            w->agents.admission = &w->admission;
+            w->agents.admission = w->tool.admission = &w->admission;
     }
     if (r >= 0 && w->agents.options->invoke_port >= 0)
         r = make_invoke(w, &invoke, reterr);
@@ -307,7 +369,11 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
          .kind = "Agent",
          .reconcile = ak_agent_reconcile,
          .workers = (int)o->workers},
-        unserved_controller("tool", &ak_tool_kind, &w.unserved[TOOL]),
+        {.name = "tool",
+         .kind = "Tool",
+         .reconcile = ak_tool_reconcile,
+         .user = &w.tool,
+         .workers = (int)o->workers},
         unserved_controller("mcp", &ak_mcp_kind, &w.unserved[MCP]),
         unserved_controller("llmgateway", &ak_gateway_kind, &w.unserved[GATEWAY]),
         unserved_controller("claw", &ak_claw_kind, &w.unserved[CLAW]),
@@ -329,9 +395,9 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .identity = identity,
         .watch_namespace = o->watch_namespace,
         .sources = sources,
-        .n_sources = AK_ARRAY_LEN(sources) - !(o->webhook && all),
+        .n_sources = AK_ARRAY_LEN(sources) - (all ? !o->webhook : CLUSTER_SOURCES),
         .routes = routes,
-        .n_routes = AK_ARRAY_LEN(routes) - (o->webhook ? !all : 2),
+        .n_routes = AK_ARRAY_LEN(routes) - (o->webhook ? !all : 3),
         .controllers = controllers,
         .n_controllers = AK_ARRAY_LEN(controllers) - !o->webhook,
         .user = &w.agents,

@@ -4,7 +4,7 @@
  *
  * Reads:  Agents and pods (caches, and a pod by name), SubjectAccessReviews, the Secret with the certificate.
  * Writes: the Secret AK_ADMISSION_SECRET, caBundle in the ValidatingWebhookConfiguration, the label
- *         AK_LABEL_GATED on namespaces that have Agents. Nothing else does.
+ *         AK_LABEL_GATED on namespaces that have Agents or Tools. Nothing else does.
  * Wakes:  requests of the apiserver; rows of "gate" in wiring.c; every 30 s, for the certificate.
  * Never:  objects to anything in kube-system, or to the manager itself; lists Secrets.
  */
@@ -33,7 +33,8 @@ struct ak_admission {
     const struct ak_options *options;
     const struct ak_clock *clock;
     struct ak_manager *manager;
-    struct ak_cache *agents, *pods, *namespaces; /* namespaces: NULL when they are not watched */
+    struct ak_cache *agents, *tools, *pods,
+        *namespaces; /* namespaces: NULL when they are not watched */
     struct ak_webhook *webhook;
     struct ak_certs_keeper *keeper;
     char own_user[192];
@@ -60,12 +61,12 @@ int ak_admission_gate_slow(const struct ak_review *review, struct ak_review_answ
 
 /* ---- the label on namespaces ---- */
 
-/* "gate": puts the label on a namespace that has Agents. `user` is a struct ak_admission. */
+/* "gate": puts the label on a namespace that has Agents or Tools. `user` is a struct ak_admission. */
 AK_MUST_USE int ak_gate_reconcile(void *user, const struct ak_request *req,
                                   struct ak_result *result, struct ak_error **reterr);
 void ak_gate_keys_of_agent(const struct ak_change *change, ak_key_emit_fn emit, void *emit_user,
                            void *user);
-/* Before the first pod of an Agent: 0 when the label is there, or the manager may not set it. */
+/* Before the first pod of an Agent or Tool: 0 when the label is there, or the manager may not set it. */
 AK_MUST_USE int ak_gate_prepare(struct ak_admission *self, const char *ns,
                                 struct ak_error **reterr);
 

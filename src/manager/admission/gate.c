@@ -152,7 +152,20 @@ static int guard_of_cached(const struct ak_object *pod, struct ak_arena *arena,
     return 0;
 }
 
-/* Owner references can be removed by whoever may edit pods; a container's environment cannot. */
+/* The kind whose pods have this variable; NULL: it says nothing. */
+static const char *marked_kind(const char *variable)
+{
+    static const struct {
+        const char *variable, *kind;
+    } marks[] = {{AK_AGENT_NAME_VARIABLE, "Agent"}, {AK_TOOL_NAME_VARIABLE, "Tool"}};
+    for (size_t i = 0; i < AK_ARRAY_LEN(marks); i++)
+        if (ak_streq(marks[i].variable, variable))
+            return marks[i].kind;
+    return NULL;
+}
+
+/* Owner references can be removed by whoever may edit pods, and a Job's pod has the Job's; a container's environment
+ * cannot. */
 static int guard_of_spec(const json_t *pod, struct ak_arena *arena, struct ak_gate_guard *ret)
 {
     const json_t *containers = ak_json_at(pod, "spec", "containers", NULL);
@@ -162,8 +175,8 @@ static int guard_of_spec(const json_t *pod, struct ak_arena *arena, struct ak_ga
         for (size_t i = 0; i < json_array_size(env); i++) {
             const json_t *variable = json_array_get(env, i);
             const char *value = ak_json_text(variable, "value", NULL);
-            if (!ak_streq(ak_json_text(variable, "name", NULL), AK_AGENT_NAME_VARIABLE) ||
-                !ak_gate_guard_of(API_PREFIX "v1alpha1", "Agent", value, ret))
+            const char *kind = marked_kind(ak_json_text(variable, "name", NULL));
+            if (!kind || !ak_gate_guard_of(API_PREFIX "v1alpha1", kind, value, ret))
                 continue;
             ret->name = ak_arena_strdup(arena, value);
             return ret->name ? 1 : -ENOMEM;

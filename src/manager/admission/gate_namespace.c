@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The label that puts a namespace into the gate's scope. The webhook configuration selects it and fails closed
- * there, so an outage of ours stops nobody where there are no Agents. The label is never taken away:
+ * there, so an outage of ours stops nobody where there are neither Agents nor Tools. The label is never taken away:
  * somebody else may have set it on purpose, and it does nothing once the configuration is gone.
  */
 #include <ak/base/text.h>
@@ -89,12 +89,15 @@ int ak_gate_reconcile(void *user, const struct ak_request *req, struct ak_result
 {
     struct ak_admission *self = user;
     AK_AUTO(ak_object_list) agents = {0};
+    AK_AUTO(ak_object_list) tools = {0};
     AK_AUTO_PTR(ak_error) err = NULL;
     int r = ak_cache_list(self->agents, req->name, &agents);
 
+    if (r >= 0)
+        r = ak_cache_list(self->tools, req->name, &tools);
     if (r < 0)
         return ak_error_oom(reterr);
-    if (!agents.len)
+    if (!agents.len && !tools.len)
         return 0;
     if (!self->namespaces)
         result->again_after = LOOK_AGAIN;

@@ -112,10 +112,7 @@ static inline enum ak_sasl_mechanism ak_sasl_mechanism_from_string(const char *t
     return (enum ak_sasl_mechanism)ak_enum_from_string(ak_sasl_mechanism_names, text);
 }
 
-/*
- * The state in one word. Active: a bastion pod is up. Unsupported: the installed manager does not
- * run objects of this kind.
- */
+/* The state in one word. Active: a bastion pod is up. */
 enum ak_tool_phase {
     AK_TOOL_PHASE_UNSET, /* the field is absent */
     AK_TOOL_PHASE_PENDING,
@@ -123,7 +120,6 @@ enum ak_tool_phase {
     AK_TOOL_PHASE_ACTIVE,
     AK_TOOL_PHASE_FAILED,
     AK_TOOL_PHASE_TERMINATING,
-    AK_TOOL_PHASE_UNSUPPORTED,
     AK_TOOL_PHASE_MAX,
 };
 extern AK_PUBLIC const char *const ak_tool_phase_names[]; /* as in JSON; NULL ends it */
@@ -472,6 +468,8 @@ struct ak_tool_bastion {
 struct ak_tool_identity {
     /* When their passwords were last replaced. */
     ak_msec rotated_time;
+    /* Hash of the permissions that they were made for. */
+    const char *hash;
 };
 
 /* What the last run of the provisioning did. */
@@ -546,10 +544,7 @@ struct ak_tool_recording {
 
 /* What the manager found and did. */
 struct ak_tool_status {
-    /*
-     * The state in one word. Active: a bastion pod is up. Unsupported: the installed manager does
-     * not run objects of this kind.
-     */
+    /* The state in one word. Active: a bastion pod is up. */
     enum ak_tool_phase phase;
     /* What the last connection check found. */
     const struct ak_tool_probe *last_probe;

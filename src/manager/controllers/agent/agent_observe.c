@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads everything that a decision may depend on into one struct. */
+#include <ak/api/tool.h>
 #include <ak/base/text.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "manager/controllers/agent/agent_internal.h"
+#include "manager/controllers/tool/tool.h"
 
 void ak_agent_observed_done(struct ak_agent_observed *self)
 {
@@ -92,43 +94,48 @@ static int observe_goal(struct ak_agents *self, struct ak_agent_observed *o,
     return ak_digests_read(self->digests, &query, &o->goal, reterr);
 }
 
-/* Tools, MCPs: whether they exist. That one can be used, this version never says. */
-static int observe_refs(const struct ak_agent_observed *o, struct ak_cache *cache,
-                        const struct ak_object_name *names, size_t n, struct ak_arena *arena,
-                        ak_agent_ref_list *ret, struct ak_error **reterr)
-{
-    struct ak_agent_resolved_ref *refs = ak_arena_alloc(arena, (n + 1) * sizeof(*refs));
-    if (!refs)
-        return ak_error_oom(reterr);
-    for (size_t i = 0; i < n; i++) {
-        AK_AUTO_OBJECT found =
-            ak_cache_get(cache, ak_object_meta(o->agent)->namespace_, names[i].name);
-        refs[i].name = names[i].name;
-        refs[i].found = found != NULL;
-        const struct ak_unserved *body = found ? ak_object_body(found) : NULL;
-        if (!body || !body->spec || !body->spec->type)
-            continue;
-        refs[i].type = ak_arena_strdup(arena, body->spec->type);
-        if (!refs[i].type)
-            return ak_error_oom(reterr);
-    }
-    ret->items = refs;
-    ret->len = n;
-    return 0;
-}
-
+/* Tools: whether they exist, and can be used. */
 static int observe_tools(struct ak_agents *self, struct ak_arena *arena,
                          struct ak_agent_observed *o, struct ak_error **reterr)
 {
     const struct ak_agent_spec *spec = ak_agent_spec_of(o);
-    size_t n = spec->tools.len;
-    struct ak_object_name *names = ak_arena_alloc(arena, (n + 1) * sizeof(*names));
-
-    if (!names)
+    struct ak_agent_resolved_ref *refs =
+        ak_arena_alloc(arena, (spec->tools.len + 1) * sizeof(*refs));
+    if (!refs)
         return ak_error_oom(reterr);
-    for (size_t i = 0; i < n; i++)
-        names[i].name = spec->tools.items[i].name;
-    return observe_refs(o, self->tools, names, n, arena, &o->tools, reterr);
+    for (size_t i = 0; i < spec->tools.len; i++) {
+        refs[i].name = spec->tools.items[i].name;
+        AK_AUTO_OBJECT found =
+            ak_cache_get(self->tools, ak_object_meta(o->agent)->namespace_, refs[i].name);
+        const struct ak_tool *tool = found ? ak_object_body(found) : NULL;
+        refs[i].found = found != NULL;
+        refs[i].ready = found && ak_tool_is_ready(found);
+        if (tool && tool->spec && tool->spec->type)
+            refs[i].type = ak_tool_type_to_string(tool->spec->type);
+    }
+    o->tools.items = refs;
+    o->tools.len = spec->tools.len;
+    return 0;
+}
+
+/* MCPs: whether they exist. That one can be used, this version never says. */
+static int observe_mcps(struct ak_agents *self, struct ak_arena *arena, struct ak_agent_observed *o,
+                        struct ak_error **reterr)
+{
+    const struct ak_agent_spec *spec = ak_agent_spec_of(o);
+    struct ak_agent_resolved_ref *refs =
+        ak_arena_alloc(arena, (spec->mcp_refs.len + 1) * sizeof(*refs));
+    if (!refs)
+        return ak_error_oom(reterr);
+    for (size_t i = 0; i < spec->mcp_refs.len; i++) {
+        refs[i].name = spec->mcp_refs.items[i].name;
+        AK_AUTO_OBJECT found =
+            ak_cache_get(self->mcps, ak_object_meta(o->agent)->namespace_, refs[i].name);
+        refs[i].found = found != NULL;
+    }
+    o->mcps.items = refs;
+    o->mcps.len = spec->mcp_refs.len;
+    return 0;
 }
 
 static int observe_children(struct ak_agents *self, struct ak_arena *arena,
@@ -160,8 +167,7 @@ static int observe_references(struct ak_agents *self, struct ak_arena *arena,
     if (r >= 0)
         r = observe_tools(self, arena, o, reterr);
     if (r >= 0)
-        r = observe_refs(o, self->mcps, spec->mcp_refs.items, spec->mcp_refs.len, arena, &o->mcps,
-                         reterr);
+        r = observe_mcps(self, arena, o, reterr);
     if (r >= 0 && spec->gateway_ref) {
         AK_AUTO_OBJECT gateway = ak_cache_get(self->gateways, ak_object_meta(o->agent)->namespace_,
                                               spec->gateway_ref->name);

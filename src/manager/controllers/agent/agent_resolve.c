@@ -193,9 +193,13 @@ static void resolve_connections(const struct resolve *r)
                     "spec.gatewayRef: there is no LLMGateway \"%s\" in this namespace",
                     res->gateway);
     }
-    if (res->tools.len || res->mcps.len)
-        NOTE(r, "this version of agentkube-manager does not connect Tools and MCPs: the agent runs "
-                "without them");
+    for (size_t i = 0; i < res->tools.len; i++)
+        if (res->tools.items[i].found && !res->tools.items[i].ready)
+            NOTE(r, "spec.tools[%zu]: Tool \"%s\" is not ready; its status says why", i,
+                 res->tools.items[i].name);
+    if (res->mcps.len)
+        NOTE(r, "this version of agentkube-manager does not connect MCPs: the agent runs without "
+                "them");
     if (res->gateway)
         NOTE(r,
              "spec.gatewayRef: this version of agentkube-manager runs no LLMGateways: model calls "
