@@ -219,7 +219,8 @@ static int claim_record(struct ak_bastion_follow *f, int64_t seq)
 
     ak_mutex_lock(&self->lock);
     struct ak_tool_entry *e = entry_of(self, f);
-    int r = !e ? -ESTALE : seq > e->audit_written;
+    /* Who does not lead any more leaves it to the next: the head of the log is in the Lease already. */
+    int r = !e || !ak__tools_may_write(self) ? -ESTALE : seq > e->audit_written;
     ak_mutex_unlock(&self->lock);
     return r;
 }
