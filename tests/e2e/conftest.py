@@ -3,6 +3,7 @@
 
 installed  session: the whole node, with our images loaded and the chart installed    (kubetest.Cluster)
 without_chart  module: the same node with our images, for tests that install by themselves
+bastion_images  session: the images of Tools' clients are on the node, too
 agents     the Agents of this test's namespace                                          (kubetest.agents.Agents)
 provider   module: the stand-in for model providers, where pods reach it                (kubetest.worker.Provider)
 exo        the CLI, in this test's namespace                                            (kubetest.exo.Exo)
@@ -23,13 +24,14 @@ from kubetest.exo import Exo
 from kubetest.worker import Provider, Workers, node_address
 
 RUNTIMES = ("claude-code", "codex", "opencode", "cline")
+BASTIONS = ("postgres", "mysql", "redis", "ssh", "http", "kubernetes")
 STRICT = os.environ.get("AGENTKUBE_TEST_STRICT", "false")  # "true": with the least rights that work
 RELEASE = ("agentkube", "agentkube/helm/agentkube", "--namespace", "agentkube-system")
 
 
-def build_images(output):
+def build_images(output, *names):
     # the programs were built by the suite before, into build/bin
-    done = subprocess.run([ROOT + "/hack/images", "--output", output, "manager", *RUNTIMES], cwd=ROOT, stdin=subprocess.DEVNULL,
+    done = subprocess.run([ROOT + "/hack/images", "--output", output, *names], cwd=ROOT, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1500, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     return [os.path.join(output, name) for name in sorted(os.listdir(output)) if name.endswith(".tar")]
@@ -39,7 +41,15 @@ def build_images(output):
 def images(cluster, tmp_path_factory):
     """Our images are on the node."""
     if not cluster.foreign:  # somebody's own cluster pulls, or has them already
-        for archive in build_images(str(tmp_path_factory.mktemp("images"))):
+        for archive in build_images(str(tmp_path_factory.mktemp("images")), "manager", *RUNTIMES):
+            cluster.hack("load-image", archive, timeout=900)
+
+
+@pytest.fixture(scope="session")
+def bastion_images(cluster, installed, tmp_path_factory):
+    """The clients of Tools are on the node, too."""
+    if not cluster.foreign:
+        for archive in build_images(str(tmp_path_factory.mktemp("bastions")), *[f"bastion-{name}" for name in BASTIONS]):
             cluster.hack("load-image", archive, timeout=900)
 
 

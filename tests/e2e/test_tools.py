@@ -25,7 +25,7 @@ ROWS = 7
 
 
 @pytest.fixture
-def tools(agents):
+def tools(agents, bastion_images):
     return Tools(agents.kube, agents.namespace)
 
 
