@@ -40,7 +40,7 @@ def test_a_password_does_as_well_as_a_key(make):
     with Watch(WORD) as watch:
         found = make(credential=WORD).probe()
     assert found["authorised"], found
-    assert watch.looks > 3 and not watch.seen, watch.seen
+    assert watch.looks and not watch.seen, watch.seen
 
 
 def test_a_key_without_its_last_line_break_is_good(make, sshd):
@@ -88,7 +88,7 @@ def test_a_command_runs_and_its_end_comes_back(make):
         cut = tool.call("run", "--max-bytes=1000", command="head -c 100000 /dev/zero | tr '\\0' x")["result"]
         assert cut["truncated"] and len(cut["text"]) == 1000
         assert "error" in tool.call("run", "--timeout=1500", command="sleep 600")
-    assert watch.looks > 3 and not watch.seen
+    assert watch.looks and not watch.seen
 
 
 def test_nothing_of_the_session_reaches_back(make):

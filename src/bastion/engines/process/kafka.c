@@ -119,10 +119,13 @@ static int configure(struct ak_process *self, struct ak_error **reterr)
 /* kcat tells of brokers that cannot be reached and goes on; its exit code decides. */
 static int check(const struct ak_client_output *output, struct ak_error **reterr)
 {
+    const char *text = output->text;
+
     if (!output->exit_code)
         return 0;
-    return ak_output_fail(ak_output_diagnose(symptoms, AK_ARRAY_LEN(symptoms), output->text),
-                          output->text, reterr);
+    if (ak_has_prefix(text, "% Reading configuration"))
+        text += strcspn(text, "\n");
+    return ak_output_fail(ak_output_diagnose(symptoms, AK_ARRAY_LEN(symptoms), text), text, reterr);
 }
 
 static json_t *columns(const char *const names[][2], size_t n)
@@ -135,7 +138,7 @@ static json_t *columns(const char *const names[][2], size_t n)
     return list;
 }
 
-/* The metadata that -L -J prints: one object, on stdout; complaints come behind it. */
+/* The metadata that -L -J prints: one object, without a line break; complaints come behind it. */
 static int metadata(struct ak_process *self, struct ak_client_output *output, json_t **ret,
                     struct ak_error **reterr)
 {
@@ -151,8 +154,9 @@ static int metadata(struct ak_process *self, struct ak_client_output *output, js
         r = check(output, reterr);
     if (r < 0)
         return r;
-    end = strchr(output->text, '\n');
-    r = ak_json_parse(output->text, end ? (size_t)(end - output->text) : output->len, ret, NULL);
+    end = strrchr(output->text, '}');
+    r = ak_json_parse(output->text, end ? (size_t)(end - output->text) + 1 : output->len, ret,
+                      NULL);
     return r < 0 ? ak_output_fail(AK_E_PROTOCOL, output->text, reterr) : 0;
 }
 

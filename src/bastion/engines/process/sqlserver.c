@@ -103,6 +103,10 @@ static int batch(struct ak_process *self, const char *line, struct ak_client_out
     r = ak_process_run(self, input.data, input.len, output, reterr);
     if (r < 0)
         return r;
+    at = strstr(output->text, "Password: "); /* what it asks for, between its words */
+    if (at)
+        memmove(at, at + strlen("Password: "), strlen(at + strlen("Password: ")) + 1);
+    output->len -= at ? strlen("Password: ") : 0;
     at = NULL;
     for (char *next = output->text; (next = strstr(next, MARK "\x1f")); next++)
         at = next;
