@@ -62,6 +62,8 @@ AK_DEFINE_AUTO(ak_login, ak_login_done)
 #define AK_LOGIN_MAX (64u << 10)
 AK_MUST_USE int ak_login_read(const struct ak_target *target, bool read_only, struct ak_login *ret,
                               struct ak_error **reterr);
+/* Is an identity mounted that was made for the permissions? */
+bool ak_target_is_minted(const struct ak_target *target);
 /* Of the one who may create users: provision and deprovision only. Its name: the Secret's, else
  * permissions.adminUsername, else config.username. -ENOENT: not given. */
 AK_MUST_USE int ak_login_read_admin(const struct ak_target *target, struct ak_login *ret,

@@ -88,4 +88,7 @@ AK_MUST_USE int ak_link_write_start(const struct ak_link_start *start, struct ak
 AK_MUST_USE int ak_link_read_start(const void *data, size_t len, struct ak_arena *arena,
                                    struct ak_link_start *ret, struct ak_error **reterr);
 
+/* A connection to the client, which does not block; -> the descriptor. AK_E_PROTOCOL: it is not there. client_run.c. */
+AK_MUST_USE int ak__link_dial(const char *link_dir, struct ak_error **reterr);
+
 #endif

@@ -105,7 +105,7 @@ static int set_name(struct ak_login *self, const char *name, struct ak_error **r
     return self->username ? 0 : ak_error_oom(reterr);
 }
 
-static bool has_identity(const struct ak_target *target)
+bool ak_target_is_minted(const struct ak_target *target)
 {
     return is_there(target->identity_dir, "reader-username") ||
            is_there(target->identity_dir, "writer-username");
@@ -118,7 +118,7 @@ int ak_login_read(const struct ak_target *target, bool read_only, struct ak_logi
     AK_AUTO(ak_login) out = {0};
     int r;
 
-    if (has_identity(target)) {
+    if (ak_target_is_minted(target)) {
         r = read_minted(target, read_only, &out, reterr);
     } else {
         r = read_secret(target->credential_dir, "credential", &out.password, reterr);
