@@ -32,6 +32,7 @@
 
 #include "bastion/engine.h"
 #include "engines/engine.h"
+#include "serve_loop.h"
 #include "session.h"
 
 struct flags {
@@ -311,6 +312,14 @@ int main(int argc, char **argv)
         return provision(&target, engine, &flags, &arena, verb[0] == 'd');
     if (strcmp(verb, "call") == 0)
         return call(&target, engine, what, &flags);
+    if (strcmp(verb, "serve") == 0 && engine->listen) {
+        struct ak_session *session =
+            driver_session_new(AK_SESSION_FORWARD, flags.read_only, flags.refuse);
+        int r = driver_serve_on_loop(&target, engine, session, what);
+
+        driver_session_free(session);
+        return r;
+    }
     return strcmp(verb, "serve") == 0 && engine->serve_fd ? serve(&target, engine, what, &flags)
                                                           : 2;
 }
