@@ -249,6 +249,9 @@ int ak__http_failed(const struct ak_http_client *client, CURLcode code, const ch
     if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
         return ak_error_set(reterr, -EKEYREJECTED, "%s: the server has another key than expected",
                             client->base_url);
-    return ak_error_set(reterr, code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : AK_E_PROTOCOL,
-                        "%s: %s", client->unix_path ? client->unix_path : client->base_url, text);
+    int r = ak_error_set(reterr, code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : AK_E_PROTOCOL,
+                         "%s: %s", client->unix_path ? client->unix_path : client->base_url, text);
+    if (reterr && code == CURLE_COULDNT_CONNECT)
+        ak_error_set_http(*reterr, 0, AK_HTTP_NOT_CONNECTED, 0);
+    return r;
 }

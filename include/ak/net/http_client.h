@@ -74,6 +74,8 @@ AK_PUBLIC struct ak_http_client *ak_http_client_free(struct ak_http_client *self
 AK_PUBLIC AK_MUST_USE int ak_http_client_new(const struct ak_http_target *target,
                                              struct ak_http_client **ret, struct ak_error **reterr);
 AK_DEFINE_AUTO_PTR(ak_http_client, ak_http_client_free)
+/* ak_error_reason() of AK_E_PROTOCOL when there was no connection, so that nothing can have been sent. */
+#define AK_HTTP_NOT_CONNECTED "NotConnected"
 /* Blocks. Any HTTP status is success here; negative means no answer: AK_E_PROTOCOL (connection or TLS
  * trouble, in words), -EKEYREJECTED (another key than the pinned one), -ETIMEDOUT, AK_E_CANCELLED,
  * AK_E_TOO_LARGE. Thread: any. */

@@ -87,6 +87,7 @@ struct ak_invoke_call {
     struct ak_http_stream *operation; /* to the bastion, under way */
     int operation_status;             /* that the bastion gave; 0: none yet */
     bool engine_asks;                 /* the bastion wants an approval */
+    bool again;                       /* it was begun once more */
     const char *upgrade_lines[8];     /* of the request, that go on with it; NULL-terminated */
     struct ak_http_tunnel *tunnel;
     struct ak_http_upgrade_relay *upgrade;

@@ -31,7 +31,10 @@ static void on_client_gone(void *user)
 
     call->ex = NULL;
     call->client_gone = true;
-    ak_http_stream_stop(call->operation);
+    if (call->operation)
+        ak_http_stream_stop(call->operation);
+    else if (call->gone.fd >= 0) /* a thread has it once more */
+        ak_cancel_now(&call->gone);
 }
 
 static int on_begin(int status, ak_msec retry_after, void *user)
@@ -65,9 +68,27 @@ static int on_data(const char *data, size_t len, void *user)
     return 0;
 }
 
+/* Nothing can have been sent to a bastion that went a moment ago: there will be another one. Once. */
+static bool begin_again(struct ak_invoke_call *call, int code, const struct ak_error *err)
+{
+    bool unsent =
+        code == -EKEYREJECTED || ak_streq(ak_error_reason(err), AK_HTTP_NOT_CONNECTED);
+
+    if (!unsent || call->again)
+        return false;
+    call->again = true;
+    ak_tools_use_failed(call->use);
+    call->use = ak_tools_close(call->use);
+    call->outcome = AK_OUTCOME_ANSWER;
+    ak_invoke_put(call, AK_LANE_TOOLS, ak_invoke_act);
+    return true;
+}
+
 /* There is no answer, or not a whole one. */
 static void fail(struct ak_invoke_call *call, int code, const struct ak_error *err)
 {
+    if (begin_again(call, code, err))
+        return;
     if (code != AK_E_CANCELLED && code != -ETIMEDOUT)
         ak_tools_use_failed(call->use);
     ak_buf_clear(&call->body);

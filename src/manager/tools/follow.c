@@ -337,6 +337,10 @@ static void on_end(int code, const struct ak_error *err, void *user)
         e->follow = NULL;
         e->synced = false;
         e->sessions = 0;
+        if (code == 0) { /* it said its last word: whoever comes now waits for the next one */
+            ak_free(e->done_pod);
+            e->done_pod = ak_strdup(f->pod_uid);
+        }
         back_off(self, e);
         ak_cond_broadcast(&self->changed);
     }
@@ -467,7 +471,7 @@ static void run_start(struct ak_pool_item *item)
 void ak__tools_follow(struct ak_tools *self, struct ak_tool_entry *e)
 {
     if (!e->pod_uid || e->follow || e->starting || ak_clock_now(self->clock) < e->not_before ||
-        !ak__tools_may_write(self))
+        !ak__tools_may_write(self) || (!e->ending && ak_streq(e->pod_uid, e->done_pod)))
         return;
     e->tools = self;
     e->item.run = run_start;

@@ -148,6 +148,7 @@ static int settle(const struct ak_tools_call *call, struct ak_tools_use **ret,
     stage_tools.read_only = call->read_only;
     stage_tools.hold = call->hold;
     if (stage_tools.waits) {
+        atomic_fetch_add(&stage_tools.waiting, 1);
         if (ak_cancel_sleep(call->cancel, AK_SECONDS(20)))
             atomic_fetch_add(&stage_tools.cancelled, 1);
         return ak_error_set(reterr, AK_E_CANCELLED, "the asker has gone");
@@ -165,6 +166,8 @@ int ak_tools_prepare(struct ak_tools *self, const struct ak_tools_call *call, bo
                      struct ak_tools_use **ret, struct ak_buf *body, struct ak_error **reterr)
 {
     (void)self;
+    if (engine_asks && stage_tools.waits_when_asked)
+        stage_tools.waits = true;
     int r = settle(call, ret, reterr);
 
     stage_tools.engine_asked = engine_asks;

@@ -112,7 +112,8 @@ static void a_bastion_that_is_away_is_told_as_it_is(void **state)
     rig_server_end(&the_stage.pod);
     assert_int_equal(post(T "/operations", QUERY, "alice-token"), 503);
     assert_non_null(strstr(said, "whether the operation was done is not known"));
-    wait_for(&stage_tools.failed, 1);
+    assert_int_equal(atomic_load(&stage_tools.prepared), 2); /* nothing was sent: tried once more */
+    wait_for(&stage_tools.failed, 2);
     rig_server_start(&the_stage.pod, &the_stage.pod.options);
 }
 
@@ -151,6 +152,20 @@ static void who_goes_while_a_bastion_comes_gives_up(void **state)
                  "Content-Type: application/json\r\nContent-Length: 21\r\n\r\n"
                  "{\"operation\":\"query\"}");
     (void)usleep(200 * 1000);
+    (void)close(fd);
+    wait_for(&stage_tools.cancelled, 1);
+}
+
+static void who_goes_while_a_person_is_asked_gives_up(void **state)
+{
+    int fd = rig_connect(ak_invoke_port(stage->invoke));
+
+    (void)state;
+    stage_tools.asks = stage_tools.waits_when_asked = true;
+    rig_send(fd, "POST " T "/operations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n"
+                 "Content-Type: application/json\r\nContent-Length: 21\r\n\r\n"
+                 "{\"operation\":\"query\"}");
+    wait_for(&stage_tools.waiting, 1);
     (void)close(fd);
     wait_for(&stage_tools.cancelled, 1);
 }
@@ -469,6 +484,7 @@ int main(void)
         T_(the_bastion_may_ask_for_an_approval_once),
         T_(what_is_refused_before_a_bastion_is_a_line_of_the_audit_log),
         T_(who_goes_while_a_bastion_comes_gives_up),
+        T_(who_goes_while_a_person_is_asked_gives_up),
         T_(each_call_needs_its_right),
         T_(a_statement_stands_for_the_main_argument),
         T_(an_agents_pod_has_what_its_agent_was_given),
