@@ -427,10 +427,13 @@ static void on_tcp(struct ak_http_exchange *ex, void *user)
 
 /* --- start and end --- */
 
-static int listen_on(struct ak_http_proxy *self, const char *unix_path, ak_http_handler_fn handler,
-                     struct ak_http_server **ret, struct ak_error **reterr)
+static const struct ak_http_route unix_routes[] = {{NULL, "*", on_unix}, {NULL, NULL, NULL}};
+static const struct ak_http_route tcp_routes[] = {{NULL, "*", on_tcp}, {NULL, NULL, NULL}};
+
+static int listen_on(struct ak_http_proxy *self, const char *unix_path,
+                     const struct ak_http_route *routes, struct ak_http_server **ret,
+                     struct ak_error **reterr)
 {
-    const struct ak_http_route routes[] = {{NULL, "*", handler}, {NULL, NULL, NULL}};
     const struct ak_http_server_options options = {.bind_address = unix_path ? NULL : "127.0.0.1",
                                                    .unix_path = unix_path,
                                                    .unix_mode = 0660,
@@ -497,9 +500,9 @@ int ak_http_proxy_new(const struct ak_target *target, struct ak_session *session
     if (r >= 0)
         r = log_in(self, reterr);
     if (r >= 0 && unix_path)
-        r = listen_on(self, unix_path, on_unix, &self->unix_server, reterr);
+        r = listen_on(self, unix_path, unix_routes, &self->unix_server, reterr);
     if (r >= 0 && wants_tcp)
-        r = listen_on(self, NULL, on_tcp, &self->tcp_server, reterr);
+        r = listen_on(self, NULL, tcp_routes, &self->tcp_server, reterr);
     if (r < 0)
         return r;
     *ret = AK_TAKE(self);
