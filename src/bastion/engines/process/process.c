@@ -172,8 +172,8 @@ int ak_process_username(const struct ak_process *self, const char **ret, struct 
 {
     if (!self->login.username || !self->login.username[0])
         return ak_error_set(reterr, -EINVAL, "spec.config.username: is needed to log in");
-    *ret = self->login.username;
-    return 0;
+    *ret = ak_arena_strdup(self->arena, self->login.username);
+    return *ret ? 0 : ak_error_oom(reterr);
 }
 
 int ak_process_finish(struct ak_process *self, struct ak_client_command *ret,

@@ -66,7 +66,7 @@ const char *ak_process_path(struct ak_process *self, const char *name);
 AK_MUST_USE int ak_process_ca(struct ak_process *self, const char **ret, struct ak_error **reterr);
 /* The login's password; "" if there is none. */
 const char *ak_process_password(const struct ak_process *self);
-/* The user name, or -EINVAL: the Tool has none. */
+/* The user name, in the arena: a command outlives the login. -EINVAL: the Tool has none. */
 AK_MUST_USE int ak_process_username(const struct ak_process *self, const char **ret,
                                     struct ak_error **reterr);
 /* What was collected, as a command. */
