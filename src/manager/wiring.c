@@ -29,7 +29,6 @@
         .kind = (of_kind), .label_selector = AK_MANAGED_SELECTOR,                                  \
         .indexes = ak_tool_right_indexes, .n_indexes = AK_TOOL_RIGHT_INDEX_MAX                     \
     }
-#define CLUSTER_SOURCES 3
 
 /* Secrets are not here: they are read by name. */
 static const struct ak_source sources[] = {
@@ -48,10 +47,9 @@ static const struct ak_source sources[] = {
     {.kind = &ak_network_policy_kind, .label_selector = AK_MANAGED_SELECTOR},
     RIGHTS(&ak_role_kind),
     RIGHTS(&ak_role_binding_kind),
-    /* Of the cluster: left out while one namespace is served, ... */
+    /* Of the cluster: see is_watched(). */
     RIGHTS(&ak_cluster_role_kind),
     RIGHTS(&ak_cluster_role_binding_kind),
-    /* ... and this one also without the webhook. */
     {.kind = &ak_namespace_kind},
 };
 
@@ -77,7 +75,7 @@ static const struct ak_route routes[] = {
     {&ak_mcp_kind,        ak_route_spec_changed,      NULL,                       "mcp",        AK_CAUSE_CHANGED},
     {&ak_gateway_kind,    ak_route_spec_changed,      NULL,                       "llmgateway", AK_CAUSE_CHANGED},
     {&ak_claw_kind,       ak_route_spec_changed,      NULL,                       "claw",       AK_CAUSE_CHANGED},
-    /* With the webhook only (the last row with the namespaces only): */
+    /* With the webhook only: */
     {&ak_agent_kind,      ak_agent_existence_changed, ak_gate_keys_of_agent,      "gate",       AK_CAUSE_REFERENCE},
     {&ak_tool_kind,       ak_agent_existence_changed, ak_gate_keys_of_agent,      "gate",       AK_CAUSE_REFERENCE},
     {&ak_namespace_kind,  NULL,                       NULL,                       "gate",       AK_CAUSE_CHANGED},
@@ -105,6 +103,37 @@ static struct ak_controller_options unserved_controller(const char *name,
                                           .reconcile = ak_unserved_reconcile,
                                           .user = self,
                                           .workers = 1};
+}
+
+/* What is not in a namespace cannot be watched by who serves one; namespaces are the webhook's business only. */
+static bool is_watched(const struct ak_options *o, const struct ak_kind *kind)
+{
+    bool all = !o->watch_namespace;
+
+    if (kind == &ak_namespace_kind)
+        return all && o->webhook;
+    return all || kind->resource.namespaced;
+}
+
+static size_t pick_sources(const struct ak_options *o, struct ak_source *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < AK_ARRAY_LEN(sources); i++)
+        if (is_watched(o, sources[i].kind))
+            ret[n++] = sources[i];
+    return n;
+}
+
+static size_t pick_routes(const struct ak_options *o, struct ak_route *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < AK_ARRAY_LEN(routes); i++)
+        if (is_watched(o, routes[i].kind) &&
+            (o->webhook || !ak_streq(routes[i].controller, "gate")))
+            ret[n++] = routes[i];
+    return n;
 }
 
 static int load_config(const struct ak_options *o, struct ak_kube_config **ret,
@@ -363,7 +392,8 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
     AK_AUTO_PTR(ak_kube_config) config = NULL;
     char identity[512], address[AK_LEADER_ADDRESS_SIZE];
     bool reachable = ak_invoke_address(o->pod_ip, o->invoke_address, o->invoke_port, address);
-    bool all = !o->watch_namespace;
+    struct ak_source picked_sources[AK_ARRAY_LEN(sources)];
+    struct ak_route picked_routes[AK_ARRAY_LEN(routes)];
     const struct ak_controller_options controllers[] = {
         {.name = "agent",
          .kind = "Agent",
@@ -394,10 +424,10 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .namespace_ = o->namespace_,
         .identity = identity,
         .watch_namespace = o->watch_namespace,
-        .sources = sources,
-        .n_sources = AK_ARRAY_LEN(sources) - (all ? !o->webhook : CLUSTER_SOURCES),
-        .routes = routes,
-        .n_routes = AK_ARRAY_LEN(routes) - (o->webhook ? !all : 3),
+        .sources = picked_sources,
+        .n_sources = pick_sources(o, picked_sources),
+        .routes = picked_routes,
+        .n_routes = pick_routes(o, picked_routes),
         .controllers = controllers,
         .n_controllers = AK_ARRAY_LEN(controllers) - !o->webhook,
         .user = &w.agents,
