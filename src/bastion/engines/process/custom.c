@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * custom: a program of the Tool's own image. What it talks to nobody here knows, so nothing of it can be limited but its arguments, and
- * nothing can be tried but a connection. It finds the credential in the file that AGENTKUBE_CREDENTIAL_FILE names, and the rest of
- * spec.config in AGENTKUBE_HOSTNAME, _PORT, _URL, _USERNAME, _DATABASE and _CA_FILE.
+ * custom: a program of the Tool's own image. What it talks to nobody here knows, so nothing of it can be
+ * limited but its arguments, and nothing can be tried but a connection. It finds the credential in the file
+ * that AGENTKUBE_CREDENTIAL_FILE names, and the rest of spec.config in AGENTKUBE_HOSTNAME, _PORT, _URL,
+ * _USERNAME, _DATABASE and _CA_FILE.
  */
 #include <string.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kafka: kcat with a configuration file. It has no way to make users or ACLs, so what permissions say is kept by offering nothing but the
- * operations; there are no sessions. TLS is not negotiated: allow, prefer and nothing mean none.
+ * kafka: kcat with a configuration file. It has no way to make users or ACLs, so what permissions say is kept
+ * by offering nothing but the operations; there are no sessions. TLS is not negotiated: allow, prefer and
+ * nothing mean none.
  */
 #include <string.h>
 

@@ -141,7 +141,8 @@ static void feed(struct run *run)
         close_stream(run, IN);
 }
 
-/* Reads what is there; the rest of what is too much is read as well, and dropped, so that the program can go on. */
+/* Reads what is there; the rest of what is too much is read as well, and dropped, so that the program can go
+ * on. */
 static int drain(struct run *run, int which)
 {
     struct ak_buf *text = &run->text[which - OUT];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mongodb: mongosh, connected by a script of ours, so that the password is in a file, which the script removes, and in no argument.
- * The operations' arguments are extended JSON; none of them is ever read as a program. TLS is not negotiated: allow, prefer and nothing
- * mean none.
+ * mongodb: mongosh, connected by a script of ours, so that the password is in a file, which the script removes,
+ * and in no argument. The operations' arguments are extended JSON; none of them is ever read as a program. TLS
+ * is not negotiated: allow, prefer and nothing mean none.
  */
 #include "bastion/engines/process/mongodb.h"
 
@@ -71,8 +71,8 @@ static int uri(struct ak_process *self, struct ak_buf *out, struct ak_error **re
 }
 
 /*
- * The script's file: what to do as JSON within a JavaScript string, so that nothing in it is read as a program, and then the parts.
- * `what` gets the connection; the caller keeps it.
+ * The script's file: what to do as JSON within a JavaScript string, so that nothing in it is read as a program,
+ * and then the parts. `what` gets the connection; the caller keeps it.
  */
 static int script(struct ak_process *self, json_t *what, const char *const parts[],
                   const char **ret, struct ak_error **reterr)
@@ -216,7 +216,8 @@ static int mongodb_probe(struct ak_process *self, struct ak_probe_result *ret,
     return 0;
 }
 
-/* Scripts of a person's: --eval TEXT any number of times, and --json; or lines on stdin. A terminal gets the shell. */
+/* Scripts of a person's: --eval TEXT any number of times, and --json; or lines on stdin. A terminal gets the
+ * shell. */
 static int mongodb_client(struct ak_process *self, const char *const *args, bool tty,
                           struct ak_error **reterr)
 {

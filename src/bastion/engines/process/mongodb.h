@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The script that mongosh runs for us. It finds what to do in __agentkube, and prints one line that begins with AK_MONGODB_MARK. */
+/* The script that mongosh runs for us. It finds what to do in __agentkube, and prints one line that begins
+ * with AK_MONGODB_MARK. */
 #ifndef AK_BASTION_ENGINES_PROCESS_MONGODB_H
 #define AK_BASTION_ENGINES_PROCESS_MONGODB_H
 

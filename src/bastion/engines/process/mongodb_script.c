@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bastion/engines/process/mongodb.h"
 
-/* What is between the parentheses, as text: it may have no unbalanced parenthesis in a string, and comments only of this kind. */
+/* What is between the parentheses, as text: it may have no unbalanced parenthesis in a string, and comments
+ * only of this kind. */
 #define SCRIPT(...) #__VA_ARGS__
 
 /* It would take JavaScript for C. */
@@ -12,7 +13,8 @@ const char ak_mongodb_connect[] = SCRIPT(
     try { require('fs').unlinkSync(__agentkube.file); } catch (ignored) {}
     globalThis.__say = (value) => print('@agentkube ' + EJSON.stringify(value, {relaxed: true}));
     globalThis.__fail = (stage, e) => {
-        __say({stage: stage, name: String(e.codeName || e.name || ''), code: Number(e.code) || 0, error: String(e.message || e)});
+        __say({stage: stage, name: String(e.codeName || e.name || ''), code: Number(e.code) || 0,
+            error: String(e.message || e)});
         quit(1);
     };
     try {
@@ -29,7 +31,8 @@ const char ak_mongodb_operations[] = SCRIPT(
         const d = a.database ? __mongo.getDB(a.database) : db;
         const c = a.collection ? d.getCollection(a.collection) : null;
         const limit = {maxTimeMS: __agentkube.milliseconds};
-        const table = (names, rows, cut) => ({columns: names.map((n) => ({name: n[0], type: n[1]})), rows: rows, truncated: !!cut});
+        const named = (n) => ({name: n[0], type: n[1]});
+        const table = (names, rows, cut) => ({columns: names.map(named), rows: rows, truncated: !!cut});
         const take = (cursor, make) => {
             const rows = [];
             let bytes = 0;
@@ -80,15 +83,17 @@ const char ak_mongodb_operations[] = SCRIPT(
     } catch (e) { __fail('call', e); }
 );
 
-/* A role with the grants and a user that has it are made for each identity, or brought back to what they should be. */
+/* A role with the grants and a user that has it are made for each identity, or brought back to what they
+ * should be. */
 const char ak_mongodb_provision[] = SCRIPT(
     try {
         const changed = [];
         const home = __mongo.getDB(__agentkube.authSource);
         const flat = (value) => EJSON.stringify(value);
-        const rights = (list) => flat(list.map((one) => [one.resource.db, one.resource.collection, [...one.actions].sort()])
-            .sort((x, y) => flat(x) < flat(y) ? -1 : 1));
-        const names = (list) => flat(list.map((one) => [one.db, one.role]).sort((x, y) => flat(x) < flat(y) ? -1 : 1));
+        const sorted = (list) => flat(list.sort((x, y) => flat(x) < flat(y) ? -1 : 1));
+        const right = (one) => [one.resource.db, one.resource.collection, [...one.actions].sort()];
+        const rights = (list) => sorted(list.map(right));
+        const names = (list) => sorted(list.map((one) => [one.db, one.role]));
         for (const who of __agentkube.identities) {
             const role = home.getRole(who.user, {showPrivileges: true});
             const user = home.getUser(who.user);
@@ -110,7 +115,9 @@ const char ak_mongodb_provision[] = SCRIPT(
                 home.createUser({user: who.user, pwd: who.password, roles: roles});
                 changed.push('user ' + who.user + ' made');
             } else {
-                if (names(user.roles) !== names(roles)) { changed.push('user ' + who.user + ' brought back to its roles'); }
+                if (names(user.roles) !== names(roles)) {
+                    changed.push('user ' + who.user + ' brought back to its roles');
+                }
                 home.updateUser(who.user, {pwd: who.password, roles: roles});
             }
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * oracle: sqlplus, which is Oracle's and has to be in the image that spec.image names. It logs in from its standard input. A statement
- * is a value for the database to run, put together from literals, so no line of it can be a command of sqlplus's (which is restricted
- * besides: -R 3 has no HOST).
+ * oracle: sqlplus, which is Oracle's and has to be in the image that spec.image names. It logs in from its
+ * standard input. A statement is a value for the database to run, put together from literals, so no line of it
+ * can be a command of sqlplus's (which is restricted besides: -R 3 has no HOST).
  */
 #include <string.h>
 
@@ -433,7 +433,8 @@ static int keeps(struct ak_buf *out, const char *schema, const struct ak_effecti
     return r < 0 ? r : ak_buf_adds(out, ")\n");
 }
 
-/* What the user has and no grant names. What stays is never taken, so that nobody sees less in between: Oracle commits each of these. */
+/* What the user has and no grant names. What stays is never taken, so that nobody sees less in between:
+ * Oracle commits each of these. */
 static int revoke_surplus(struct ak_buf *out, const struct rights *rights)
 {
     const char *name = rights->name;

@@ -27,9 +27,10 @@ AK_MUST_USE int ak_output_fail(int code, const char *text, struct ak_error **ret
 void ak_output_probe(int code, const char *text, struct ak_probe_result *ret);
 
 /*
- * Rows that a program printed: each row ends with `end`, its cells are apart by `separator`, names come first. {columns, rows, rowCount, truncated}. With
- * `quoted` cells are as in RFC 4180, an empty one that has no quotes is null; else the word NULL is, and one that has too few
- * cells is put together with the next (a line break within a value). `cut`: the text's end is missing.
+ * Rows that a program printed: each row ends with `end`, its cells are apart by `separator`, names come first.
+ * {columns, rows, rowCount, truncated}. With `quoted` cells are as in RFC 4180, an empty one that has no quotes
+ * is null; else the word NULL is, and one that has too few cells is put together with the next (a line break
+ * within a value). `cut`: the text's end is missing.
  */
 AK_MUST_USE int ak_output_rows(const char *text, size_t len, char separator, char end, bool quoted,
                                bool cut, struct ak_call *call, struct ak_error **reterr);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The family of types whose protocol is spoken by a client program that has to log in itself: ssh, mongodb, kafka, sqlserver,
- * oracle, custom. One use of such a program is a struct ak_process: its words, environment and files are collected, then it is
- * run in container `client` (or, by probe and provision, which have the type's image to themselves, right here), or handed to
- * the core, which runs it for a session.
+ * The family of types whose protocol is spoken by a client program that has to log in itself: ssh, mongodb,
+ * kafka, sqlserver, oracle, custom. One use of such a program is a struct ak_process: its words, environment
+ * and files are collected, then it is run in container `client` (or, by probe and provision, which have the
+ * type's image to themselves, right here), or handed to the core, which runs it for a session.
  *
- * Where a credential goes: into files of mode 0600 in /tmp, which is memory, or through stdin. Never into arguments, nor
- * into the environment: others can read those.
+ * Where a credential goes: into files of mode 0600 in /tmp, which is memory, or through stdin. Never into
+ * arguments, nor into the environment: others can read those.
  *
  *     AK_AUTO(ak_process) use = {.target = target, .session = session};
  *     r = ak_process_begin(&use, arena, read_only, reterr);
@@ -57,7 +57,8 @@ AK_DEFINE_AUTO(ak_process, ak_process_done)
 void ak_process_args(struct ak_process *self, ...) __attribute__((sentinel));
 void ak_process_arg(struct ak_process *self, const char *fmt, ...) AK_PRINTF(2, 3);
 void ak_process_env(struct ak_process *self, const char *fmt, ...) AK_PRINTF(2, 3);
-/* A file of the program's: the path that it will have. mode 0: 0600. "" when it cannot be. The name is a literal. */
+/* A file of the program's: the path that it will have. mode 0: 0600. "" when it cannot be. The name is a
+ * literal. */
 const char *ak_process_file(struct ak_process *self, const char *name, const char *data, size_t len,
                             unsigned mode);
 /* The path that ak_process_file() will give, for a file that speaks of itself. */

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* A literal of more than 4,000 characters has another type than a shorter one; sqlplus takes no line beyond 2,499 bytes. */
+/* A literal of more than 4,000 characters has another type than a shorter one; sqlplus takes no line beyond
+ * 2,499 bytes. */
 const struct ak_sql_style ak_sql_sqlserver = {
     .open = "N'", .join = "+", .character = "NCHAR(%u)", .piece = 3900};
 const struct ak_sql_style ak_sql_oracle = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Statements for client programs that read lines: as literals on one line, put together by the database itself. A line of the
- * statement's own would otherwise be a command to the program (`go`, `/`, `HOST rm ...`). Pure.
+ * Statements for client programs that read lines: as literals on one line, put together by the database itself.
+ * A line of the statement's own would otherwise be a command to the program (`go`, `/`, `HOST rm ...`). Pure.
  */
 #ifndef AK_BASTION_ENGINES_PROCESS_SQL_TEXT_H
 #define AK_BASTION_ENGINES_PROCESS_SQL_TEXT_H

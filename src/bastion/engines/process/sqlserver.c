@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sqlserver: FreeTDS's tsql, which takes its password from stdin when it has no terminal. A statement goes to the server as a
- * value for sp_executesql, on one line, so nothing of it can be a command of tsql's; the last result set says how it went. Cells and rows
- * are apart by characters that text does not have.
+ * sqlserver: FreeTDS's tsql, which takes its password from stdin when it has no terminal. A statement goes to
+ * the server as a value for sp_executesql, on one line, so nothing of it can be a command of tsql's; the last
+ * result set says how it went. Cells and rows are apart by characters that text does not have.
  */
 #include <string.h>
 
@@ -86,7 +86,8 @@ static int program(struct ak_process *self, struct ak_error **reterr)
     return 0;
 }
 
-/* Runs one batch, a single line, and gives stdout up to the line that says how it went; a failure is an error. */
+/* Runs one batch, a single line, and gives stdout up to the line that says how it went; a failure is an
+ * error. */
 static int batch(struct ak_process *self, const char *line, struct ak_client_output *output,
                  size_t *ret_len, char *server_code, size_t size, struct ak_error **reterr)
 {
@@ -132,7 +133,8 @@ static int batch(struct ak_process *self, const char *line, struct ak_client_out
     return 0;
 }
 
-/* The marks of a row are columns without a name: their own line of names, three separators and an end, is before them. */
+/* The marks of a row are columns without a name: their own line of names, three separators and an end, is
+ * before them. */
 static size_t without_names(const char *text, size_t len)
 {
     static const char names[] = "\x1f\x1f\x1f\x1e";
@@ -324,8 +326,8 @@ static int sqlserver_probe(struct ak_process *self, struct ak_probe_result *ret,
 }
 
 /*
- * The password goes first into what tsql reads, then everything that the person sends. On a terminal tsql would ask the terminal, so it
- * gets a session without one (setsid is in our image).
+ * The password goes first into what tsql reads, then everything that the person sends. On a terminal tsql would
+ * ask the terminal, so it gets a session without one (setsid is in our image).
  */
 static int sqlserver_client(struct ak_process *self, const char *const *args, bool tty,
                             struct ak_error **reterr)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The statements that bring one of a Tool's logins to its grants, or remove it. Pure but for the identity's files. */
+/* The statements that bring one of a Tool's logins to its grants, or remove it. Pure but for the identity's
+ * files. */
 #ifndef AK_BASTION_ENGINES_PROCESS_SQLSERVER_H
 #define AK_BASTION_ENGINES_PROCESS_SQLSERVER_H
 

@@ -47,7 +47,8 @@ static int grant(struct ak_buf *out, const struct plan *plan, const struct ak_ef
     return r < 0 ? r : ak_buf_addf(out, " TO [%s]; ", plan->name);
 }
 
-/* What runs in one database: the user, and exactly these rights. Revoked and granted in one transaction: nobody sees less in between. */
+/* What runs in one database: the user, and exactly these rights. Revoked and granted in one transaction:
+ * nobody sees less in between. */
 static int in_database(struct ak_buf *out, const struct plan *plan, const char *database)
 {
     static const char rights[] =

@@ -2,9 +2,10 @@
 /*
  * ssh: OpenSSH's client, which reads no configuration, knows one host key and forwards nothing.
  *
- * The credential is a private key, or else a password. A key goes into a file that is the program's own, because ssh refuses one that
- * others may read; a password is printed by a program that ssh asks (SSH_ASKPASS). With spec.permissions.commands a command line is sent
- * only when it is in that list, word for word: the policy says so before, and it is looked at here again.
+ * The credential is a private key, or else a password. A key goes into a file that is the program's own,
+ * because ssh refuses one that others may read; a password is printed by a program that ssh asks (SSH_ASKPASS).
+ * With spec.permissions.commands a command line is sent only when it is in that list, word for word: the policy
+ * says so before, and it is looked at here again.
  */
 #include <string.h>
 
@@ -36,7 +37,8 @@ static const struct ak_symptom symptoms[] = {
     {"client_loop: send disconnect", -ECONNREFUSED},
 };
 
-/* Each line is a key, perhaps with names of hosts before it as in known_hosts; they get the name that we look for. */
+/* Each line is a key, perhaps with names of hosts before it as in known_hosts; they get the name that we
+ * look for. */
 static int host_keys(struct ak_process *self, const char **ret_path, struct ak_error **reterr)
 {
     AK_AUTO(ak_buf) text = AK_BUF_INIT(64 << 10);
