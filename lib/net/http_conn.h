@@ -60,6 +60,7 @@ struct ak__http_conn {
     bool reset_after;
     const struct ak_http_upgraded_ops *ops; /* UPGRADED, until it was closed from here */
     void *ops_user;
+    bool was_upgraded;
     bool at_end; /* ... and the peer, but for what input() has not taken */
     bool *freed; /* of who calls input() at the moment */
     char peer[INET6_ADDRSTRLEN + 10];

@@ -447,10 +447,15 @@ static void on_read(struct bufferevent *bev, void *user)
         (void)evbuffer_drain(bufferevent_get_input(bev), SIZE_MAX);
 }
 
-/* All is sent, the connection is to end. */
+/* All is sent, the connection is to end. Under TLS only a peer that may still be sending is waited for: unread bytes
+ * would reset the connection, and with it what was sent last. */
 static void flushed(struct ak__http_conn *conn)
 {
-    if (conn->tls || conn->reset_after || shutdown(bufferevent_getfd(conn->bev), SHUT_WR) < 0) {
+    bool at_once = conn->reset_after || (conn->tls && !conn->was_upgraded);
+
+    if (!at_once && conn->tls)
+        conn->tls->goodbye(conn->bev);
+    if (at_once || shutdown(bufferevent_getfd(conn->bev), SHUT_WR) < 0) {
         ak__http_conn_free(conn);
         return;
     }

@@ -76,6 +76,7 @@ int ak_http_upgrade(struct ak_http_exchange *ex, const char *protocol, const cha
     conn->ex = (struct ak_http_exchange){0};
     conn->state = CONN_UPGRADED;
     conn->close_after = true;
+    conn->was_upgraded = true;
     conn->ops = ops;
     conn->ops_user = user;
     (void)bufferevent_set_timeouts(conn->bev, NULL, NULL);

@@ -28,6 +28,7 @@ struct ak_channels {
     char size[SIZE_MAX_BYTES];
     size_t size_len;
     bool full, ended;
+    bool paused; /* input() wants no more for now */
     bool *freed; /* of who calls into ops at the moment */
 };
 
@@ -107,6 +108,7 @@ static int on_piece(const uint8_t *data, size_t len, bool first, bool last, void
         self->ended = true;
         self->ops->end_of_input(self->user);
     }
+    self->paused |= !more;
     return more ? 0 : 1;
 }
 
@@ -138,6 +140,8 @@ static size_t on_input(const char *data, size_t len, void *user)
     bool freed = false;
     ssize_t n;
 
+    if (self->paused)
+        return 0;
     self->freed = &freed;
     n = ak_websocket_server_feed(&self->ws, data, len, NULL);
     if (freed)
@@ -234,7 +238,9 @@ int ak_channels_open(struct ak_http_exchange *ex, struct ak_loop *loop,
 
 void ak_channels_resume(struct ak_channels *self)
 {
-    ak_http_upgraded_resume(self->connection);
+    if (self->paused)
+        ak_http_upgraded_resume(self->connection);
+    self->paused = false;
 }
 
 void ak_channels_finish(struct ak_channels *self, const char *status)

@@ -312,9 +312,9 @@ static void send_frame(struct stream *self, enum ak_link_type type, const void *
 
 static void flush_held(struct stream *self)
 {
-    size_t n = AK_MIN(self->held.len, self->window);
+    while (self->held.len && self->window) {
+        size_t n = AK_MIN(AK_MIN(self->held.len, self->window), (size_t)AK_LINK_PIECE);
 
-    if (n) {
         send_frame(self, AK_LINK_INPUT, self->held.data, n);
         self->window -= n;
         ak_buf_consume(&self->held, n);
@@ -325,7 +325,7 @@ static void flush_held(struct stream *self)
         self->end_sent = true;
         send_frame(self, AK_LINK_END_INPUT, NULL, 0);
     }
-    if (n && self->channels)
+    if (self->channels)
         ak_channels_resume(self->channels);
 }
 
