@@ -91,7 +91,7 @@ static int send(struct ak_upstream *upstream, const struct statement *s, size_t 
 static bool is_read_only_profile(const struct ak_fetch_reply *reply)
 {
     return reply->status != 200 && ak_clickhouse_code(reply->body.data, reply->body.len) == 164 &&
-           memmem(reply->body.data, reply->body.len, "Cannot modify", 13) != NULL;
+           memmem(reply->body.data, reply->body.len, "readonly mode", 13) != NULL;
 }
 
 static int run(struct ak_upstream *upstream, struct statement *s, size_t max_bytes,
