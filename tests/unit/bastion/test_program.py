@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -19,7 +20,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 import urllib.parse
@@ -152,10 +152,28 @@ class Socket:
             got += message[1]
         return got
 
+    def feed(self, data):
+        """Sends frames while it reads what comes back, in one thread: an SSL object is for one at a time."""
+        frames = b"".join(b"\x82\xfe" + struct.pack(">H", len(piece) + 1) + b"\0\0\0\0\0" + piece
+                          for piece in (data[i:i + 32768] for i in range(0, len(data), 32768)))
+        self.sock.setblocking(False)
+        at = 0
+        while at < len(frames):
+            select.select([self.sock], [self.sock], [], DEADLINE)
+            try:
+                at += self.sock.send(frames[at:at + 65536])
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                pass
+            try:
+                self.rest += self.sock.recv(65536)
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                pass
+        self.sock.settimeout(DEADLINE)
+
     def exit_code(self):
         if self.status["status"] == "Success":
             return 0
-        return int(self.status.get("details", {"causes": [{"message": f"-1"}]})["causes"][0]["message"])
+        return int(self.status.get("details", {"causes": [{"message": "-1"}]})["causes"][0]["message"])
 
     def close(self):
         self.sock.close()
@@ -254,7 +272,9 @@ class Bastion:
 
     def run(self, script, stdin=b"", **more):
         ws = self.open("-c", script, **more)
-        threading.Thread(target=lambda: (stdin and ws.send(0, stdin), ws.end_input()), daemon=True).start()
+        if stdin:
+            ws.feed(stdin)
+        ws.end_input()
         out, errors = ws.all()
         ws.close()
         return ws.exit_code(), out, errors
