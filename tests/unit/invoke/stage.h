@@ -72,7 +72,8 @@ struct stage_tools {
     atomic_int waiting, prepared, opened, closed, failed, refused, cancelled, operations;
     /* Of the last call. */
     char operation[64], caller[64], caller_ns[64], refusal[64], reason[64];
-    bool read_only, engine_asked, connected; /* connected: a session is open in the bastion */
+    bool read_only, engine_asked;
+    atomic_bool connected; /* a session is open in the bastion */
     ak_msec hold;
     char session_query[512];
 };

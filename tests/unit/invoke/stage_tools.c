@@ -56,7 +56,7 @@ static size_t on_input(const char *data, size_t len, void *user)
     (void)user;
     if (data[0] == '\x88') {
         ak_http_upgraded_close(AK_TAKE(session), AK_SECONDS(1));
-        stage_tools.connected = false;
+        atomic_store(&stage_tools.connected, false);
         return len;
     }
     if (ak_http_upgraded_waiting(session) > (256u << 10))
@@ -75,7 +75,7 @@ static void on_closed(void *user)
 {
     (void)user;
     session = NULL;
-    stage_tools.connected = false;
+    atomic_store(&stage_tools.connected, false);
 }
 
 static int note_header(const char *name, const char *value, void *user)
@@ -109,7 +109,7 @@ void stage_on_session(struct ak_http_exchange *ex, void *user)
         return;
     }
     assert_int_equal(ak_http_upgrade(ex, "websocket", lines, &ops, NULL, &session), 0);
-    stage_tools.connected = true;
+    atomic_store(&stage_tools.connected, true);
     assert_true(ak_http_upgraded_write(session, "\x82\x02hi", 4) > 0);
 }
 

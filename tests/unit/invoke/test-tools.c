@@ -345,9 +345,9 @@ static void a_client_that_goes_ends_the_session(void **state)
     assert_string_equal(stage_tools.operation, "forward");
     (void)close(fd);
     wait_for(&stage_tools.closed, 1);
-    for (int i = 0; stage_tools.connected && i < 1000; i++)
+    for (int i = 0; atomic_load(&stage_tools.connected) && i < 1000; i++)
         (void)usleep(10 * 1000);
-    assert_false(stage_tools.connected);
+    assert_false(atomic_load(&stage_tools.connected));
 }
 
 static void what_is_no_upgrade_is_told_so(void **state)
