@@ -9,7 +9,7 @@ from archive import Layer, file_at
 from debian import Failed
 
 # The manager; the agentlet, which an init container copies from this image into an agent's pod; the pod's keeper.
-REQUIRED = ('agentkube-manager', 'agentlet', 'keeper')
+REQUIRED = ('agentkube-manager', 'agentlet', 'bastion', 'keeper')
 # programs for people's own machines, and the example
 NOT_OURS = ('exo', 'exo-install', 'sample-controller')
 AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt'
