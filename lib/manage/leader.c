@@ -131,10 +131,9 @@ static int put_lease(struct ak_leader *self, bool create, ak_msec timeout, struc
 static void inherit_note(const struct ak_leader *self)
 {
     const struct ak_leader_options *o = &self->options;
-    const char *note =
-        o->note_annotation
-            ? ak_json_text(self->lease, "metadata", "annotations", o->note_annotation, NULL)
-            : NULL;
+    const char *note = o->note_annotation ? ak_json_text(self->lease, "metadata", "annotations",
+                                                         o->note_annotation, NULL)
+                                          : NULL;
 
     if (note && o->inherit)
         o->inherit(note, o->note_user);

@@ -31,8 +31,8 @@ struct ak_http_upgrade_relay {
     struct {
         unsigned char head[10]; /* of the frame that begins; a server's has no mask */
         size_t n_head;
-        uint64_t left;     /* of its payload */
-        bool in_message;   /* the last frame was not its message's last */
+        uint64_t left;   /* of its payload */
+        bool in_message; /* the last frame was not its message's last */
     } at;
 };
 
@@ -277,12 +277,10 @@ static struct ak_http_upgrade_relay *relay_new(struct ak_http_tunnel *tunnel, st
     self->options.protocol = NULL;
     self->options.reply = NULL;
     self->user = user;
-    self->readable =
-        event_new(ak_loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, self);
+    self->readable = event_new(ak_loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, self);
     self->writable = event_new(ak_loop_base(loop), fd, EV_WRITE, on_writable, self);
     self->idle = ak_timer_new(loop, on_idle, self);
-    if (!self->readable || !self->writable || !self->idle ||
-        event_add(self->readable, NULL) < 0) {
+    if (!self->readable || !self->writable || !self->idle || event_add(self->readable, NULL) < 0) {
         relay_free(self);
         return NULL;
     }

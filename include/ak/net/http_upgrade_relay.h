@@ -25,11 +25,12 @@
 #define AK_HTTP_UPGRADE_HIGH_WATER (256u << 10)
 
 struct ak_http_upgrade_relay_options {
-    const char *protocol;          /* of Upgrade: "websocket" */
-    const char *const *reply;      /* names of headers of the upstream's 101 that pass; NULL-terminated */
-    bool frames;                   /* it is WebSocket: stop() puts its last words between two frames only */
-    ak_msec idle_timeout;          /* without a byte either way; 0: none */
-    ak_msec patience;              /* that the client has for the last bytes; 0: 10 s */
+    const char *protocol; /* of Upgrade: "websocket" */
+    const char *const
+        *reply;           /* names of headers of the upstream's 101 that pass; NULL-terminated */
+    bool frames;          /* it is WebSocket: stop() puts its last words between two frames only */
+    ak_msec idle_timeout; /* without a byte either way; 0: none */
+    ak_msec patience;     /* that the client has for the last bytes; 0: 10 s */
     /* The last call, once. Bytes from and to the client; code 0: one of the two ended it, AK_E_CANCELLED: stopped,
      * -ETIMEDOUT: idle, others: a connection broke. The tunnel is freed, the relay will be. */
     void (*end)(uint64_t from_client, uint64_t to_client, int code, void *user);

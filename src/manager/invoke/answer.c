@@ -70,7 +70,7 @@ const char *ak_invoke_words_of(int status)
         const char *words;
     } words[] = {
         {400, "this is not an HTTP request"},      {408, "the request did not come in time"},
-        {413, "the body is longer than 1088 KiB"},  {431, "the header is longer than 16 KiB"},
+        {413, "the body is longer than 1088 KiB"}, {431, "the header is longer than 16 KiB"},
         {503, "too many bodies are on their way"},
     };
 

@@ -81,7 +81,8 @@ struct ak_invoke_call {
     struct ak_http_relay *relay;    /* a stream, or a forwarded call, under way */
     struct ak_http_stream *objects; /* from the API server */
     /* Uses of Tools. */
-    const struct ak_object *agent_object; /* a reference: the Agent whose pod asks; NULL: not one's */
+    const struct ak_object
+        *agent_object; /* a reference: the Agent whose pod asks; NULL: not one's */
     struct ak_tools_use *use;
     struct ak_buf operation_body;
     struct ak_http_stream *operation; /* to the bastion, under way */
@@ -92,7 +93,7 @@ struct ak_invoke_call {
     struct ak_http_tunnel *tunnel;
     struct ak_http_upgrade_relay *upgrade;
     const char *content_type; /* of the answer; NULL: JSON */
-    size_t unsent;                  /* of AK_INVOKE_MAX_UNSENT */
+    size_t unsent;            /* of AK_INVOKE_MAX_UNSENT */
     bool counts_as_stream;
 
     ak_msec began, put; /* put: into a lane */

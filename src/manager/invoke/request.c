@@ -488,8 +488,8 @@ static int take_field(const char *name, const json_t *value, struct ak_arena *ar
 static int check_needed(const struct ak_invoke_request *request, struct ak_error **reterr)
 {
     enum ak_invoke_verb verb = request->route->verb;
-    bool operation = verb == AK_INVOKE_OPERATE || verb == AK_INVOKE_SELF_OPERATE ||
-                     verb == AK_INVOKE_EXPLAIN;
+    bool operation =
+        verb == AK_INVOKE_OPERATE || verb == AK_INVOKE_SELF_OPERATE || verb == AK_INVOKE_EXPLAIN;
 
     if (operation && ak_is_empty(request->operation))
         return bad(reterr, "operation: must be given");

@@ -17,8 +17,8 @@
 
 #define AK_INVOKE_PREFIX "/api/v1"
 #define AK_INVOKE_MAX_BODY ((1u << 20) + (64u << 10))
-#define AK_INVOKE_MAX_ARGUMENTS (1u << 20) /* bytes of an operation's arguments, as they came */
-#define AK_INVOKE_MAX_ARGS 128             /* of a program in a Tool's bastion */
+#define AK_INVOKE_MAX_ARGUMENTS (1u << 20)  /* bytes of an operation's arguments, as they came */
+#define AK_INVOKE_MAX_ARGS 128              /* of a program in a Tool's bastion */
 #define AK_INVOKE_MAX_STATEMENT (64u << 10) /* bytes of a statement that is to be explained */
 #define AK_INVOKE_MAX_CELLS 10000           /* columns, rows of a terminal */
 #define AK_INVOKE_MAX_PROMPT (256u << 10)
@@ -91,11 +91,11 @@ struct ak_invoke_request {
     /* Of Tools: */
     const char *operation, *statement; /* NULL: not given */
     const char *reason, *run;          /* NULL: not given */
-    json_t *arguments; /* NULL: none. Owned: ak_invoke_request_done() */
+    json_t *arguments;                 /* NULL: none. Owned: ak_invoke_request_done() */
     struct ak_string_list args;
     int64_t columns, rows; /* 0: not given */
     bool tty, read_only;
-    const char *allow;       /* methods, when the error is 405; else NULL */
+    const char *allow; /* methods, when the error is 405; else NULL */
 };
 
 struct ak_invoke_text {

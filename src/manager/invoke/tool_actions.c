@@ -171,9 +171,8 @@ static int refuse_session(struct ak_invoke_call *call, const struct ak_http_repl
                                  message ? message : "refused without a word");
 }
 
-static int open_tunnel(struct ak_invoke_call *call, struct ak_http_client *client,
-                       const char *path, const char *const *lines, const struct ak_secret *bearer,
-                       ak_msec timeout)
+static int open_tunnel(struct ak_invoke_call *call, struct ak_http_client *client, const char *path,
+                       const char *const *lines, const struct ak_secret *bearer, ak_msec timeout)
 {
     AK_AUTO(ak_http_reply) reply = {.body = {.max = 64u << 10}};
     const struct ak_http_request req = {.method = "GET",
@@ -207,15 +206,15 @@ static int open_to_bastion(struct ak_invoke_call *call)
 {
     AK_AUTO(ak_buf) path = AK_BUF_INIT(MAX_PATH);
     const char *lines[12];
-    const char *caller = ak_arena_printf(&call->arena, "X-Agentkube-Caller: %s",
-                                         ak_tools_use_caller(call->use));
+    const char *caller =
+        ak_arena_printf(&call->arena, "X-Agentkube-Caller: %s", ak_tools_use_caller(call->use));
 
     if (write_session_path(call, &path) < 0)
         return ak_invoke_error(&call->err, 413, "the arguments are too long");
     if (gather_lines(call, caller, "Accept: application/json", lines) < 0)
         return ak_error_oom(&call->err);
-    return open_tunnel(call, ak_run_target_client(ak_tools_use_target(call->use)), path.data,
-                       lines, NULL, OPEN_TIMEOUT);
+    return open_tunnel(call, ak_run_target_client(ak_tools_use_target(call->use)), path.data, lines,
+                       NULL, OPEN_TIMEOUT);
 }
 
 /* A bastion that went between being ready and being asked is waited for once more. */
@@ -337,8 +336,7 @@ int ak_invoke_kill_session(struct ak_invoke_call *call)
 int ak_invoke_probe(struct ak_invoke_call *call)
 {
     AK_AUTO_JSON *said = NULL;
-    int r =
-        ak_tools_probe(tools_of(call), call->request.ns, call->request.name, &said, &call->err);
+    int r = ak_tools_probe(tools_of(call), call->request.ns, call->request.name, &said, &call->err);
 
     return r < 0 ? r : answer_tree(call, 202, said);
 }
@@ -356,9 +354,9 @@ int ak_invoke_decide(struct ak_invoke_call *call)
 {
     const struct ak_invoke_request *q = &call->request;
     AK_AUTO_JSON *approval = NULL;
-    int r = ak_tools_decide(tools_of(call), q->ns, q->name, q->id,
-                            q->route->verb == AK_INVOKE_APPROVE, call->who->name, q->reason,
-                            &approval, &call->err);
+    int r =
+        ak_tools_decide(tools_of(call), q->ns, q->name, q->id, q->route->verb == AK_INVOKE_APPROVE,
+                        call->who->name, q->reason, &approval, &call->err);
 
     return r < 0 ? r : answer_tree(call, 200, approval);
 }
@@ -414,7 +412,8 @@ int ak_invoke_explain(struct ak_invoke_call *call)
     AK_AUTO_JSON *said = NULL;
 
     if (q->statement) {
-        const char *main_name = ak_tools_main_argument(tools_of(call), q->ns, q->name, q->operation);
+        const char *main_name =
+            ak_tools_main_argument(tools_of(call), q->ns, q->name, q->operation);
         if (ak_streq(main_name, "args"))
             q->arguments = json_pack("{s:o}", "args", split_words(q->statement));
         else if (ak_streq(main_name, "method"))

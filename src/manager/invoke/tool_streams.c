@@ -71,8 +71,7 @@ static int on_data(const char *data, size_t len, void *user)
 /* Nothing can have been sent to a bastion that went a moment ago: there will be another one. Once. */
 static bool begin_again(struct ak_invoke_call *call, int code, const struct ak_error *err)
 {
-    bool unsent =
-        code == -EKEYREJECTED || ak_streq(ak_error_reason(err), AK_HTTP_NOT_CONNECTED);
+    bool unsent = code == -EKEYREJECTED || ak_streq(ak_error_reason(err), AK_HTTP_NOT_CONNECTED);
 
     if (!unsent || call->again)
         return false;
@@ -151,10 +150,9 @@ void ak_invoke_send_operation(struct ak_invoke_call *call)
     call->result = body ? 0 : ak_error_oom(&call->err);
     if (call->result >= 0) {
         ak_http_on_close(call->ex, on_client_gone, call);
-        call->result =
-            ak_http_stream_start(ak_run_target_client(ak_tools_use_target(call->use)),
-                                 call->invoke->options.loop, &req, &ops, call, &call->operation,
-                                 &call->err);
+        call->result = ak_http_stream_start(ak_run_target_client(ak_tools_use_target(call->use)),
+                                            call->invoke->options.loop, &req, &ops, call,
+                                            &call->operation, &call->err);
     }
     if (call->result < 0) {
         ak_free(body);

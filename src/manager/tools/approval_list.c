@@ -147,8 +147,9 @@ static int add_main_text(const json_t *arguments, struct ak_buf *out, struct ak_
 
 static bool is_word_at(const char *text, size_t at, size_t len)
 {
-    static const char *const words[] = {"password", "passwd", "identified", "secret", "token",
-                                        "credential", "apikey", "api_key", "authorization"};
+    static const char *const words[] = {"password", "passwd",  "identified",
+                                        "secret",   "token",   "credential",
+                                        "apikey",   "api_key", "authorization"};
 
     for (size_t i = 0; i < AK_ARRAY_LEN(words); i++) {
         size_t n = strlen(words[i]);

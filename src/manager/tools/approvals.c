@@ -43,8 +43,8 @@ static ak_msec timeout_of(const struct ak_object *tool)
 }
 
 /* One step of a list that was looked through for what is over. */
-static int run_step(struct ak_tools *self, const char *ns, const char *name,
-                    ak_tools_edit_fn step, struct step *user, struct ak_error **reterr)
+static int run_step(struct ak_tools *self, const char *ns, const char *name, ak_tools_edit_fn step,
+                    struct step *user, struct ak_error **reterr)
 {
     return ak__tools_edit(self, ns, name, "approvals", step, user, reterr);
 }
@@ -109,9 +109,8 @@ static int step_ask(json_t *list, const json_t *tool, void *user, struct ak_erro
         int kept = keep_item(s, item, reterr);
         return kept < 0 ? kept : expired;
     }
-    int r = s->ask->call->arguments
-                ? ak_approval_preview(s->ask->call->arguments, &preview, reterr)
-                : 0;
+    int r = s->ask->call->arguments ? ak_approval_preview(s->ask->call->arguments, &preview, reterr)
+                                    : 0;
     if (r < 0)
         return r;
     item = make_item(s, ak_buf_text(&preview));
@@ -164,10 +163,10 @@ static void note(struct ak_tools *self, const char *ns, const char *name, const 
 {
     AK_AUTO_PTR(ak_error) err = NULL;
     char now[AK_RFC3339_SIZE];
-    AK_AUTO_JSON *record = json_pack(
-        "{s:s, s:s, s:{s:s, s:s}, s:s, s:O}", "time",
-        ak_format_rfc3339_micro(ak_clock_wall(self->clock), now), "kind", "Approval", "tool",
-        "namespace", ns, "name", name, "event", event, "approval", item);
+    AK_AUTO_JSON *record =
+        json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:O}", "time",
+                  ak_format_rfc3339_micro(ak_clock_wall(self->clock), now), "kind", "Approval",
+                  "tool", "namespace", ns, "name", name, "event", event, "approval", item);
     int r = record ? ak_audit_add(&self->audit, record, &err) : ak_error_oom(&err);
 
     if (r < 0)
@@ -278,8 +277,8 @@ int ak__tools_use_approval(struct ak_tools *self, const struct ak_approval_ask *
                            struct ak_error **reterr)
 {
     struct step s = {.tools = self, .ask = ask};
-    int r = ak_approval_hash(ak_object_meta(ask->tool)->uid, ask->call, ask->read_only, s.hash,
-                             reterr);
+    int r =
+        ak_approval_hash(ak_object_meta(ask->tool)->uid, ask->call, ask->read_only, s.hash, reterr);
 
     if (r >= 0)
         r = run_step(self, ask->call->ns, ask->call->tool, step_use, &s, reterr);

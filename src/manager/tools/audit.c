@@ -14,8 +14,8 @@
 #define DIGITS 64
 #define LINE_EXTRA 512 /* bytes of a line beside its record */
 
-void ak_audit_init(struct ak_audit *self,
-                   void (*write)(const char *line, size_t len, void *user), void *user)
+void ak_audit_init(struct ak_audit *self, void (*write)(const char *line, size_t len, void *user),
+                   void *user)
 {
     *self = (struct ak_audit){.write = write, .user = user, .head = AK_AUDIT_NONE};
     ak_mutex_init(&self->lock);

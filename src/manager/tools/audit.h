@@ -23,15 +23,16 @@
 #define AK_AUDIT_MAX_RECORD (32u << 10) /* bytes of one line's record */
 
 struct ak_audit {
-    void (*write)(const char *line, size_t len, void *user); /* with its line end; the lock is held */
+    void (*write)(const char *line, size_t len,
+                  void *user); /* with its line end; the lock is held */
     void *user;
     struct ak_mutex lock; /* guards what follows, and the order of lines */
     uint64_t seq;
     bool begun;
     char head[AK_AUDIT_HASH_SIZE];
 };
-void ak_audit_init(struct ak_audit *self,
-                   void (*write)(const char *line, size_t len, void *user), void *user);
+void ak_audit_init(struct ak_audit *self, void (*write)(const char *line, size_t len, void *user),
+                   void *user);
 void ak_audit_done(struct ak_audit *self);
 /* The head that an earlier process left; only before the first line, and only if it is a hash. */
 void ak_audit_go_on_from(struct ak_audit *self, const char *head);

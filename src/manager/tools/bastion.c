@@ -120,8 +120,8 @@ static int read_state(struct ak_tools *self, struct ak_run_target *target, json_
     AK_AUTO(ak_buf) body = AK_BUF_INIT(MAX_STATE);
     AK_AUTO_PTR(ak_error) err = NULL;
     int status = 0;
-    int r = ak__tools_ask(self, target, "GET", "/v1/state", NULL, ASK_TIMEOUT, &status, &body,
-                          reterr);
+    int r =
+        ak__tools_ask(self, target, "GET", "/v1/state", NULL, ASK_TIMEOUT, &status, &body, reterr);
 
     if (r < 0)
         return r;
@@ -167,7 +167,8 @@ int ak_tools_kill(struct ak_tools *self, const char *ns, const char *name, const
     if (r < 0)
         return r;
     if (ak_buf_addf(&path, "/v1/sessions/%s/kill", session) < 0 ||
-        ak_buf_addf(&reason, "ended by %s%s%s", by, ak_is_empty(why) ? "" : ": ", why ? why : "") < 0)
+        ak_buf_addf(&reason, "ended by %s%s%s", by, ak_is_empty(why) ? "" : ": ", why ? why : "") <
+            0)
         return ak_invoke_error(reterr, 400, "the session's id, or the user's name, is too long");
     body = json_pack("{s:s}", "reason", ak_buf_text(&reason));
     if (!body)

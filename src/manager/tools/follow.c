@@ -152,10 +152,10 @@ static void note_drops(struct ak_tools *self, const char *key, const char *boot_
     AK_AUTO_PTR(ak_error) err = NULL;
 
     ak_key_split(key, ns, name);
-    AK_AUTO_JSON *record = json_pack(
-        "{s:s, s:s, s:{s:s, s:s}, s:s, s:I}", "time",
-        ak_format_rfc3339_micro(ak_clock_wall(self->clock), now), "kind", "Dropped", "tool",
-        "namespace", ns, "name", name, "bootID", boot_id, "records", (json_int_t)n);
+    AK_AUTO_JSON *record = json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:I}", "time",
+                                     ak_format_rfc3339_micro(ak_clock_wall(self->clock), now),
+                                     "kind", "Dropped", "tool", "namespace", ns, "name", name,
+                                     "bootID", boot_id, "records", (json_int_t)n);
     int r = record ? ak_audit_add(&self->audit, record, &err) : ak_error_oom(&err);
     ak_warn(LOG, "audit records of a bastion are lost: it kept too few", AK_STR("namespace", ns),
             AK_STR("name", name), AK_INT("records", n), AK_ERR(r < 0 ? err : NULL));
@@ -247,9 +247,8 @@ static int set_tool(const struct ak_bastion_follow *f, json_t *record)
     const char *type = ak_json_text(record, "tool", "type", NULL);
 
     ak_key_split(f->key, ns, name);
-    return json_object_set_new(record, "tool",
-                               json_pack("{s:s, s:s, s:s*}", "namespace", ns, "name", name, "type",
-                                         type));
+    return json_object_set_new(
+        record, "tool", json_pack("{s:s, s:s, s:s*}", "namespace", ns, "name", name, "type", type));
 }
 
 static int on_audit(struct ak_bastion_follow *f, json_t *record)

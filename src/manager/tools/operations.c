@@ -82,9 +82,8 @@ static int begin(struct ak_tools *self, const struct ak_tools_call *call, bool i
     r = ak__tools_use_new(self, call, tool, ret, reterr);
     if (r < 0)
         return r;
-    (*ret)->read_only = is_session
-                            ? ak_policy_session_is_read_only(spec, is_agent, call->read_only)
-                            : ak_policy_is_read_only(spec, is_agent, call->read_only);
+    (*ret)->read_only = is_session ? ak_policy_session_is_read_only(spec, is_agent, call->read_only)
+                                   : ak_policy_is_read_only(spec, is_agent, call->read_only);
     (*ret)->timeout = limit_of(spec);
     r = check_enforceable(spec, arena, reterr);
     if (r >= 0)
@@ -107,8 +106,9 @@ static int write_body(const struct ak_tools_call *call, const struct ak_tools_us
                      (int)(call->caller.ns ? AK_TOOLS_MAX_ARGUMENTS : AK_TOOLS_MAX_RESULT));
     if (!body)
         return ak_error_oom(reterr);
-    int r = call->arguments ? json_object_set(body, "arguments", (json_t *)(uintptr_t)call->arguments)
-                            : json_object_set_new(body, "arguments", json_object());
+    int r = call->arguments
+                ? json_object_set(body, "arguments", (json_t *)(uintptr_t)call->arguments)
+                : json_object_set_new(body, "arguments", json_object());
     if (r < 0)
         return ak_error_oom(reterr);
     out->max = MAX_BODY;
@@ -280,8 +280,8 @@ static json_t *refused_record(struct ak_tools *self, const struct ak_tools_call 
         body && body->spec && body->spec->type ? ak_tool_type_to_string(body->spec->type) : NULL;
     AK_AUTO_JSON *caller = ak__tools_caller_json(&call->caller);
     int status = ak_error_http_status(err);
-    bool refused = status == 400 || status == 403 || status == 404 || status == 413 ||
-                   status == 428;
+    bool refused =
+        status == 400 || status == 403 || status == 404 || status == 413 || status == 428;
     char now[AK_RFC3339_SIZE];
 
     ak__tools_count(self, type, refused ? "Refused" : "Failed");

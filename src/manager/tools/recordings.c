@@ -26,8 +26,8 @@
 struct job {
     struct ak_pool_item item;
     struct ak_tools *tools;
-    struct ak_tool_entry *entry; /* held */
-    char *uid;                   /* of the Tool: the entry's may become another one */
+    struct ak_tool_entry *entry;  /* held */
+    char *uid;                    /* of the Tool: the entry's may become another one */
     struct ak_run_target *target; /* NULL: look through what is kept */
     json_t *meta;
 };
@@ -121,8 +121,8 @@ static void delete_secret(struct ak_tools *self, const struct job *job, const ch
     if (r < 0 || !ak_streq(owner, job->uid) ||
         !ak_streq(ak_json_text(secret, "type", NULL), AK_TOOLS_RECORDING_TYPE))
         return;
-    const struct ak_delete_options options = {
-        .uid = ak_json_text(secret, "metadata", "uid", NULL), .grace_seconds = -1};
+    const struct ak_delete_options options = {.uid = ak_json_text(secret, "metadata", "uid", NULL),
+                                              .grace_seconds = -1};
     r = ak_client_delete(self->client, &ak_secret_resource, e->ns, name.data, &options, &err);
     if (r < 0 && r != AK_E_NOT_FOUND)
         ak_warn(LOG, "an old recording could not be deleted", AK_STR("namespace", e->ns),
@@ -173,7 +173,8 @@ static json_t *make_secret(const struct job *job, const char *name, const char *
                      "controller", 1, "blockOwnerDeletion", 0, "data", DATA_KEY, data);
 }
 
-static int store(struct ak_tools *self, const struct job *job, const char *id, const struct ak_buf *packed, struct ak_error **reterr)
+static int store(struct ak_tools *self, const struct job *job, const char *id,
+                 const struct ak_buf *packed, struct ak_error **reterr)
 {
     AK_AUTO(ak_buf) name = AK_BUF_INIT(512);
     AK_AUTO_TEXT char *text = NULL;
@@ -187,8 +188,8 @@ static int store(struct ak_tools *self, const struct job *job, const char *id, c
     if (!ak__tools_may_write(self))
         return ak_error_set(reterr, AK_E_CANCELLED, "this process is not the leader");
     AK_AUTO_PTR(ak_error) err = NULL;
-    int r = ak_client_create(self->client, &ak_secret_resource, secret, AK_TOOLS_MANAGER, NULL,
-                             &err);
+    int r =
+        ak_client_create(self->client, &ak_secret_resource, secret, AK_TOOLS_MANAGER, NULL, &err);
     if (r == AK_E_ALREADY_EXISTS) /* a leader before us got as far as this */
         return 0;
     if (r < 0 && reterr)
@@ -226,8 +227,8 @@ static int ask_for(struct ak_tools *self, struct ak_run_target *target, const ch
 
     if (ak_buf_addf(&path, "/v1/recordings/%s%s", id, rest) < 0)
         return ak_error_oom(reterr);
-    int r = ak__tools_ask(self, target, method, path.data, NULL, FETCH_TIMEOUT, &status, out,
-                          reterr);
+    int r =
+        ak__tools_ask(self, target, method, path.data, NULL, FETCH_TIMEOUT, &status, out, reterr);
     if (r < 0)
         return r;
     return status / 100 == 2 ? 0 : ak__tools_bastion_error(status, out, reterr);

@@ -63,8 +63,7 @@ static struct ak_tool_entry *entry_new(struct ak_tools *self, const char *key, c
     e->name = ak_strdup(name);
     e->uid = ak_strdup("");
     e->next_retention = ak_clock_now(self->clock) + AK_TOOLS_RETENTION;
-    if (!e->key || !e->ns || !e->name || !e->uid ||
-        ak_map_put(&self->entries, e->key, e, NULL) < 0)
+    if (!e->key || !e->ns || !e->name || !e->uid || ak_map_put(&self->entries, e->key, e, NULL) < 0)
         return entry_free(e);
     return e;
 }

@@ -48,7 +48,7 @@ struct ak_run_target;
     "agentkube.io/probe-requested"                         /* of a Tool: RFC 3339, to the ms */
 #define AK_TOOLS_HEAD_ANNOTATION "agentkube.io/audit-head" /* of the Lease */
 #define AK_TOOLS_RECORDING_TYPE "agentkube.io/recording"   /* of Secrets */
-#define AK_TOOLS_BASTION_SUFFIX "-bastion" /* of the name of a Tool's bastion pod */
+#define AK_TOOLS_BASTION_SUFFIX "-bastion"                 /* of the name of a Tool's bastion pod */
 
 /* Limits. Beyond each of them comes an error that says so. */
 #define AK_TOOLS_MAX_CALLS_OF_AGENT 4 /* operations under way */
@@ -184,8 +184,8 @@ AK_MUST_USE int ak_tools_kill(struct ak_tools *self, const char *ns, const char 
                               struct ak_error **reterr);
 /* Asks for a probe (AK_TOOLS_PROBE_ANNOTATION); *ret is {requestedTime}: status.lastProbe is its answer once its time is
  * later. Leader only. Blocks. */
-AK_MUST_USE int ak_tools_probe(struct ak_tools *self, const char *ns, const char *tool, json_t **ret,
-                               struct ak_error **reterr);
+AK_MUST_USE int ak_tools_probe(struct ak_tools *self, const char *ns, const char *tool,
+                               json_t **ret, struct ak_error **reterr);
 /* The argument that is an operation's text: "sql", "args", "command", "method" (and path), ...; NULL: none, or there is no
  * such Tool or operation. A constant. */
 const char *ak_tools_main_argument(struct ak_tools *self, const char *ns, const char *tool,

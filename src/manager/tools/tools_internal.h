@@ -31,26 +31,31 @@
 #include "manager/tools/audit.h"
 #include "manager/tools/tools.h"
 
-#define AK_TOOLS_SLICE 200                 /* ms: how often who waits looks whether its asker has gone */
-#define AK_TOOLS_TICK AK_SECONDS(1)        /* follows that ended are begun again with this step */
-#define AK_TOOLS_IDLE AK_MINUTES(5)        /* entries that nobody needs go after so long */
-#define AK_TOOLS_RETENTION AK_MINUTES(30)  /* recordings are looked through this often */
+#define AK_TOOLS_SLICE 200          /* ms: how often who waits looks whether its asker has gone */
+#define AK_TOOLS_TICK AK_SECONDS(1) /* follows that ended are begun again with this step */
+#define AK_TOOLS_IDLE AK_MINUTES(5) /* entries that nobody needs go after so long */
+#define AK_TOOLS_RETENTION AK_MINUTES(30) /* recordings are looked through this often */
 #define AK_TOOLS_COLD_BUCKETS 10
 #define AK_TOOLS_VERDICT_MAX 4
 #define AK_TOOLS_ID_SIZE 80
 
 /* Work that blocks: finding out who a bastion is, telling it what was taken; recordings. */
-enum ak_tools_lane { AK_TOOLS_LANE_FOLLOW, AK_TOOLS_LANE_ACK, AK_TOOLS_LANE_RECORD, AK_TOOLS_LANE_MAX };
+enum ak_tools_lane {
+    AK_TOOLS_LANE_FOLLOW,
+    AK_TOOLS_LANE_ACK,
+    AK_TOOLS_LANE_RECORD,
+    AK_TOOLS_LANE_MAX
+};
 
 struct ak_bastion_follow;
 
 /* A Tool in use on this leader. Guarded by ak_tools.lock, but for `users` while it is > 0: it then stays. */
 struct ak_tool_entry {
-    char *key, *ns, *name; /* key: "ns/name" */
-    char *uid;             /* of the Tool that it is about */
-    unsigned users;        /* calls and jobs that hold it */
-    unsigned waiting;      /* calls that wait for a bastion */
-    unsigned calls;        /* under way or waiting */
+    char *key, *ns, *name;    /* key: "ns/name" */
+    char *uid;                /* of the Tool that it is about */
+    unsigned users;           /* calls and jobs that hold it */
+    unsigned waiting;         /* calls that wait for a bastion */
+    unsigned calls;           /* under way or waiting */
     char *pod_name, *pod_uid; /* of the ready bastion; NULL: none */
     char *done_pod;           /* uid: it ended, or was told to: nothing is given to it */
     bool ending;
@@ -64,7 +69,7 @@ struct ak_tool_entry {
     int64_t audit_head, audit_written, audit_acked;
     int64_t dropped;
     size_t recordings_left; /* jobs that take a recording */
-    uint64_t answers; /* that people gave about approvals */
+    uint64_t answers;       /* that people gave about approvals */
     /* The follow that is to be. */
     struct ak_tools *tools;
     struct ak_pool_item item;
@@ -92,12 +97,14 @@ struct ak_tools {
     void (*wake)(const struct ak_key *key, void *user);
     void *wake_user;
     struct ak_timer *tick; /* of the loop */
-    struct ak_mutex lock;  /* guards what follows. Never held during I/O or callbacks, nor with audit's lock */
+    struct ak_mutex
+        lock; /* guards what follows. Never held during I/O or callbacks, nor with audit's lock */
     struct ak_cond changed;
     struct ak_map entries; /* by "ns/name" */
     struct ak_map agents;  /* calls under way of each Agent, by uid: struct agent_calls of uses.c */
-    unsigned follows;      /* streams that the loop has, and posts to it: they end before this is freed */
-    unsigned held;         /* calls that wait for a person */
+    unsigned
+        follows;   /* streams that the loop has, and posts to it: they end before this is freed */
+    unsigned held; /* calls that wait for a person */
     bool stopping;
     struct ak_tools_counts counts;
 };
@@ -127,8 +134,7 @@ AK_MUST_USE int ak__tools_edit(struct ak_tools *self, const char *ns, const char
                                struct ak_error **reterr);
 /* {items: status.FIELD}, as the API server has it. Blocks. */
 AK_MUST_USE int ak__tools_read_list(struct ak_tools *self, const char *ns, const char *name,
-                                    const char *field, json_t **ret_list,
-                                    struct ak_error **reterr);
+                                    const char *field, json_t **ret_list, struct ak_error **reterr);
 
 /* ---- bastion.c ---- */
 

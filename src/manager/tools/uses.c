@@ -89,8 +89,8 @@ static int write_caller(const struct ak_tools_caller *caller, struct ak_tools_us
 
 json_t *ak__tools_caller_json(const struct ak_tools_caller *caller)
 {
-    json_t *tree = json_pack("{s:s, s:s}", "kind", caller->ns ? "Agent" : "Person", "name",
-                             caller->name);
+    json_t *tree =
+        json_pack("{s:s, s:s}", "kind", caller->ns ? "Agent" : "Person", "name", caller->name);
 
     if (tree && caller->ns && json_object_set_new(tree, "namespace", json_string(caller->ns)) < 0)
         goto fail;
@@ -200,9 +200,8 @@ static int check_ready(struct ak_tools *self, const struct ak_tools_call *call, 
             return 0;
     if (has_bastion && ak_streq(ready->reason, "ProbeFailed"))
         return 0; /* a system that was away for a moment: the bastion itself says whether it is back */
-    return ak_invoke_error_later(reterr, 503, AK_SECONDS(5),
-                                 "tool \"%s/%s\" is not ready (%s): %s", call->ns, call->tool,
-                                 ready->reason ? ready->reason : "unknown",
+    return ak_invoke_error_later(reterr, 503, AK_SECONDS(5), "tool \"%s/%s\" is not ready (%s): %s",
+                                 call->ns, call->tool, ready->reason ? ready->reason : "unknown",
                                  ready->message ? ready->message : "");
 }
 

@@ -63,11 +63,12 @@ static void on_token_review(struct ak_http_exchange *ex, void *user)
             ex, 201,
             "{\"status\":{\"authenticated\":true,\"audiences\":[\"other\"]," USER("odd") "}}");
     else if (ak_streq(token, "pod-token") && ours)
-        reply_json(ex, 201,
-                   "{\"status\":{\"authenticated\":true,\"audiences\":[\"agentkube\"],\"user\":{"
-                   "\"username\":\"system:serviceaccount:team:default\",\"uid\":\"u-1\",\"groups\":[],"
-                   "\"extra\":{\"authentication.kubernetes.io/pod-name\":[\"a\"],"
-                   "\"authentication.kubernetes.io/pod-uid\":[\"pod-uid\"]}}}}");
+        reply_json(
+            ex, 201,
+            "{\"status\":{\"authenticated\":true,\"audiences\":[\"agentkube\"],\"user\":{"
+            "\"username\":\"system:serviceaccount:team:default\",\"uid\":\"u-1\",\"groups\":[],"
+            "\"extra\":{\"authentication.kubernetes.io/pod-name\":[\"a\"],"
+            "\"authentication.kubernetes.io/pod-uid\":[\"pod-uid\"]}}}}");
     else
         reply_json(ex, 201, "{\"status\":{\"authenticated\":false,\"error\":\"who?\"}}");
 }

@@ -61,14 +61,14 @@ extern struct stage_runs stage_runs;
 /* ---- stage_tools.c: the use of Tools (the functions of tools.h), and a bastion */
 
 struct stage_tools {
-    int fail_with;  /* HTTP status of what has to be settled before a use; 0: works */
-    bool waits;     /* it waits until it is cancelled */
+    int fail_with;         /* HTTP status of what has to be settled before a use; 0: works */
+    bool waits;            /* it waits until it is cancelled */
     bool waits_when_asked; /* the same, for an approval that the bastion wants */
-    bool asks;      /* the bastion wants an approval for what comes without one */
-    bool no_agent;  /* no pod is an Agent's */
-    int bastion_status; /* of operations; 200: a result of `result` bytes. -1: it breaks off */
+    bool asks;             /* the bastion wants an approval for what comes without one */
+    bool no_agent;         /* no pod is an Agent's */
+    int bastion_status;    /* of operations; 200: a result of `result` bytes. -1: it breaks off */
     size_t result;
-    bool refuses;       /* sessions: 503 in place of 101 */
+    bool refuses; /* sessions: 503 in place of 101 */
     atomic_int waiting, prepared, opened, closed, failed, refused, cancelled, operations;
     /* Of the last call. */
     char operation[64], caller[64], caller_ns[64], refusal[64], reason[64];

@@ -41,7 +41,8 @@ void stage_on_operation(struct ak_http_exchange *ex, void *user)
         return;
     }
     if (stage_tools.bastion_status != 200) {
-        static const char text[] = "{\"message\":\"the server says no\",\"details\":{\"code\":\"42501\"}}";
+        static const char text[] =
+            "{\"message\":\"the server says no\",\"details\":{\"code\":\"42501\"}}";
         ak_http_reply_text(ex, stage_tools.bastion_status, "application/json", text, strlen(text),
                            NULL);
         return;

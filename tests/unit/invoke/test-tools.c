@@ -136,8 +136,8 @@ static void what_is_refused_before_a_bastion_is_a_line_of_the_audit_log(void **s
     assert_string_equal(stage_tools.refusal, "Operation query 403");
     stage_tools.fail_with = 0;
     stage_grant("get tools team other");
-    assert_int_equal(
-        post("/api/v1/namespaces/team/tools/other/operations", QUERY, "alice-token"), 403);
+    assert_int_equal(post("/api/v1/namespaces/team/tools/other/operations", QUERY, "alice-token"),
+                     403);
     assert_int_equal(atomic_load(&stage_tools.refused), 2);
     assert_int_equal(atomic_load(&stage_tools.operations), 0);
 }
@@ -148,9 +148,10 @@ static void who_goes_while_a_bastion_comes_gives_up(void **state)
 
     (void)state;
     stage_tools.waits = true;
-    rig_send(fd, "POST " T "/operations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n"
-                 "Content-Type: application/json\r\nContent-Length: 21\r\n\r\n"
-                 "{\"operation\":\"query\"}");
+    rig_send(fd,
+             "POST " T "/operations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n"
+             "Content-Type: application/json\r\nContent-Length: 21\r\n\r\n"
+             "{\"operation\":\"query\"}");
     (void)usleep(200 * 1000);
     (void)close(fd);
     wait_for(&stage_tools.cancelled, 1);
@@ -162,9 +163,10 @@ static void who_goes_while_a_person_is_asked_gives_up(void **state)
 
     (void)state;
     stage_tools.asks = stage_tools.waits_when_asked = true;
-    rig_send(fd, "POST " T "/operations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n"
-                 "Content-Type: application/json\r\nContent-Length: 21\r\n\r\n"
-                 "{\"operation\":\"query\"}");
+    rig_send(fd,
+             "POST " T "/operations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n"
+             "Content-Type: application/json\r\nContent-Length: 21\r\n\r\n"
+             "{\"operation\":\"query\"}");
     wait_for(&stage_tools.waiting, 1);
     (void)close(fd);
     wait_for(&stage_tools.cancelled, 1);
@@ -177,13 +179,15 @@ static void each_call_needs_its_right(void **state)
         int status;
     } cases[] = {
         {"GET", T "/sessions", "get tools/log team db", NULL, 200},
-        {"POST", T "/sessions/s-1/kill", "delete tools/connect team db", "{\"reason\":\"why\"}", 200},
+        {"POST", T "/sessions/s-1/kill", "delete tools/connect team db", "{\"reason\":\"why\"}",
+         200},
         {"POST", T "/probe", "create tools/exec team db", NULL, 202},
         {"POST", T "/explain", "get tools team db", QUERY, 200},
         {"GET", T "/explain?operation=query&statement=select+1", "get tools team db", NULL, 200},
         {"GET", T "/approvals", "get tools team db", NULL, 200},
         {"POST", T "/approvals/ap-1/approve", "update tools/approve team db", NULL, 200},
-        {"POST", T "/approvals/ap-1/deny", "update tools/approve team db", "{\"reason\":\"no\"}", 200},
+        {"POST", T "/approvals/ap-1/deny", "update tools/approve team db", "{\"reason\":\"no\"}",
+         200},
         {"GET", T "/recordings", "get tools/log team db", NULL, 200},
         {"GET", T "/recordings/r-1", "get tools/log team db", NULL, 200},
     };
@@ -215,7 +219,8 @@ static void a_statement_stands_for_the_main_argument(void **state)
         const char *body, *arguments;
     } cases[] = {
         {"{\"operation\":\"query\",\"statement\":\"select 1\"}", "{\"sql\":\"select 1\"}"},
-        {"{\"operation\":\"command\",\"statement\":\" SET  a b\"}", "{\"args\":[\"SET\",\"a\",\"b\"]}"},
+        {"{\"operation\":\"command\",\"statement\":\" SET  a b\"}",
+         "{\"args\":[\"SET\",\"a\",\"b\"]}"},
         {"{\"operation\":\"http_request\",\"statement\":\"GET /a b\"}",
          "{\"method\":\"GET\",\"path\":\"/a b\"}"},
         {"{\"operation\":\"http_request\",\"statement\":\"GET\"}",
@@ -227,9 +232,10 @@ static void a_statement_stands_for_the_main_argument(void **state)
         assert_int_equal(post(T "/explain", cases[i].body, "alice-token"), 200);
         assert_non_null(strstr(said, cases[i].arguments));
     }
-    assert_int_equal(post(T "/explain", "{\"operation\":\"other\",\"statement\":\"x\"}", "alice-token"),
-                     400);
-    assert_int_equal(post(T "/explain", "{\"operation\":\"query\",\"statement\":\"x\",\"arguments\":{}}",
+    assert_int_equal(
+        post(T "/explain", "{\"operation\":\"other\",\"statement\":\"x\"}", "alice-token"), 400);
+    assert_int_equal(post(T "/explain",
+                          "{\"operation\":\"query\",\"statement\":\"x\",\"arguments\":{}}",
                           "alice-token"),
                      400);
 }
@@ -245,9 +251,8 @@ static void an_agents_pod_has_what_its_agent_was_given(void **state)
                      200);
     assert_string_equal(stage_tools.caller, "worker");
     assert_string_equal(stage_tools.caller_ns, "team");
-    assert_int_equal(post("/api/v1/self/tools/other/operations", "{\"operation\":\"query\"}",
-                          "pod-token"),
-                     403);
+    assert_int_equal(
+        post("/api/v1/self/tools/other/operations", "{\"operation\":\"query\"}", "pod-token"), 403);
     assert_non_null(strstr(said, "this agent has no tool"));
     assert_string_equal(stage_tools.refusal, "Operation query 403");
     assert_int_equal(atomic_load(&the_stage.access_reviews), 0);
@@ -259,9 +264,8 @@ static void nobody_else_has_tools_of_his_own(void **state)
     assert_int_equal(stage_get("/api/v1/self/tools", "alice-token", said, sizeof(said)), 403);
     stage_tools.no_agent = true;
     assert_int_equal(stage_get("/api/v1/self/tools", "pod-token", said, sizeof(said)), 403);
-    assert_int_equal(post("/api/v1/self/tools/given/operations", "{\"operation\":\"query\"}",
-                          "pod-token"),
-                     403);
+    assert_int_equal(
+        post("/api/v1/self/tools/given/operations", "{\"operation\":\"query\"}", "pod-token"), 403);
     assert_int_equal(atomic_load(&stage_tools.prepared), 0);
 }
 
@@ -298,8 +302,8 @@ static void a_session_is_the_bastions_byte_for_byte(void **state)
 
     (void)state;
     stage_grant("create tools/connect team db");
-    int fd = connect_session(T "/exec?tty=true&columns=80&rows=24&arg=-c&arg=select%201%26", "", head,
-                             sizeof(head));
+    int fd = connect_session(T "/exec?tty=true&columns=80&rows=24&arg=-c&arg=select%201%26", "",
+                             head, sizeof(head));
     assert_non_null(strstr(head, "HTTP/1.1 101"));
     assert_non_null(strstr(head, "Sec-WebSocket-Accept: yes\r\n"));
     assert_non_null(strstr(head, "Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n"));
@@ -309,8 +313,9 @@ static void a_session_is_the_bastions_byte_for_byte(void **state)
     assert_int_equal(write(fd, "\x82\x00 mine", 7), 7);
     read_exactly(fd, out, 7);
     assert_memory_equal(out, "\x82\x00 mine", 7);
-    assert_string_equal(stage_tools.session_query,
-                        "/v1/exec?readOnly=true&tty=true&columns=80&rows=24&arg=-c&arg=select%201%26");
+    assert_string_equal(
+        stage_tools.session_query,
+        "/v1/exec?readOnly=true&tty=true&columns=80&rows=24&arg=-c&arg=select%201%26");
     assert_non_null(strstr(the_stage.last_headers, "X-Agentkube-Caller: {\"kind\":\"Person\"}"));
     assert_non_null(strstr(the_stage.last_headers, "Sec-WebSocket-Key: a2V5"));
     assert_null(strstr(the_stage.last_headers, "alice-token"));

@@ -34,8 +34,9 @@ static void what_nobody_answered_in_time_is_over(void **state)
     static const struct {
         const char *phase, *expires, *then;
     } cases[] = {
-        {"Pending", PAST, "Expired"},   {"Pending", FUTURE, "Pending"}, {"Approved", PAST, "Expired"},
-        {"Approved", FUTURE, "Approved"}, {"Denied", PAST, "Denied"},     {"Used", PAST, "Used"},
+        {"Pending", PAST, "Expired"},   {"Pending", FUTURE, "Pending"},
+        {"Approved", PAST, "Expired"},  {"Approved", FUTURE, "Approved"},
+        {"Denied", PAST, "Denied"},     {"Used", PAST, "Used"},
         {"Pending", "soon", "Expired"}, /* a time that nobody can read is no time */
     };
 
@@ -64,8 +65,8 @@ static void only_what_is_asked_or_answered_and_not_over_decides(void **state)
     (void)state;
     for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
         AK_AUTO_JSON *list = json_array();
-        (void)json_array_append_new(
-            list, item("a", cases[i].hash, cases[i].phase, cases[i].expires));
+        (void)json_array_append_new(list,
+                                    item("a", cases[i].hash, cases[i].phase, cases[i].expires));
         assert_int_equal(ak_approvals_find(list, "h", NOW) != NULL, cases[i].found);
     }
 }
@@ -112,7 +113,8 @@ static void the_list_is_bounded_and_what_waits_is_never_pushed_out(void **state)
         assert_int_equal(
             ak_approvals_add(list, item(id, id, i == 3 ? "Used" : "Pending", FUTURE), NOW), 0);
     }
-    assert_string_equal(ak_json_text(json_array_get(list, 0), "id", NULL), "a31"); /* newest first */
+    assert_string_equal(ak_json_text(json_array_get(list, 0), "id", NULL),
+                        "a31"); /* newest first */
     assert_int_equal(ak_approvals_add(list, item("b", "b", "Pending", FUTURE), NOW), 0);
     assert_null(ak_approvals_by_id(list, "a3"));
     assert_int_equal(json_array_size(list), AK_TOOLS_MAX_APPROVALS);
@@ -144,8 +146,8 @@ static void people_see_the_statement_and_no_literal_of_a_password(void **state)
     for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
         AK_AUTO_JSON *tree = NULL;
         AK_AUTO(ak_buf) out = AK_BUF_INIT(4096);
-        assert_int_equal(
-            ak_json_parse(cases[i].arguments, strlen(cases[i].arguments), &tree, NULL), 0);
+        assert_int_equal(ak_json_parse(cases[i].arguments, strlen(cases[i].arguments), &tree, NULL),
+                         0);
         assert_int_equal(ak_approval_preview(tree, &out, NULL), 0);
         assert_string_equal(ak_buf_text(&out), cases[i].preview);
     }
@@ -172,9 +174,11 @@ static void the_same_call_has_the_same_hash_and_no_other_has(void **state)
     AK_AUTO_JSON *one = json_pack("{s:s, s:[i]}", "sql", "x", "params", 1);
     AK_AUTO_JSON *turned = json_pack("{s:[i], s:s}", "params", 1, "sql", "x");
     AK_AUTO_JSON *other = json_pack("{s:s, s:[i]}", "sql", "x", "params", 2);
-    const struct ak_tools_call base = {
-        .ns = "team", .tool = "db", .operation = "execute", .arguments = one,
-        .caller = {.name = "worker", .ns = "team"}};
+    const struct ak_tools_call base = {.ns = "team",
+                                       .tool = "db",
+                                       .operation = "execute",
+                                       .arguments = one,
+                                       .caller = {.name = "worker", .ns = "team"}};
     struct ak_tools_call calls[] = {base, base, base, base, base};
     char want[65], got[65];
 

@@ -72,7 +72,8 @@ static void the_hash_is_that_of_the_one_before_and_the_record(void **state)
     (void)state;
     assert_int_equal(ak_audit_hash(AK_AUDIT_NONE, record, hash, &text, NULL), 0);
     assert_string_equal(text.data, "{\"rows\":1,\"verdict\":\"Allowed\"}");
-    assert_string_equal(hash, "sha256:e2e27d0b43798047a9ae1be62d4b329305ce3cea1a17c8fed3a7edd25996fb66");
+    assert_string_equal(hash,
+                        "sha256:e2e27d0b43798047a9ae1be62d4b329305ce3cea1a17c8fed3a7edd25996fb66");
 }
 
 static void each_line_goes_on_from_the_one_before(void **state)
@@ -94,7 +95,8 @@ static void each_line_goes_on_from_the_one_before(void **state)
         assert_string_equal(ak_json_text(line, "kind", NULL), "ToolAudit");
         assert_int_equal(json_integer_value(json_object_get(line, "seq")), i);
         assert_string_equal(ak_json_text(line, "prev", NULL), prev);
-        assert_int_equal(ak_audit_hash(prev, json_object_get(line, "record"), hash, &text, NULL), 0);
+        assert_int_equal(ak_audit_hash(prev, json_object_get(line, "record"), hash, &text, NULL),
+                         0);
         assert_string_equal(ak_json_text(line, "hash", NULL), hash);
         assert_true(ak_audit_head(&audit, head));
         assert_string_equal(head, hash);
