@@ -99,9 +99,11 @@ static int keep_prepared(struct ak_mysql_relay *self, uint32_t id)
 {
     struct ak_mysql_prepared one = {.id = id, .class_ = self->class_, .len = self->text.len};
 
-    one.text = ak_strndup(ak_buf_text(&self->text), self->text.len);
+    /* It may have NULs in it, so it is no string. */
+    one.text = ak_malloc(one.len + 1);
     if (!one.text)
         return -ENOMEM;
+    memcpy(one.text, ak_buf_text(&self->text), one.len);
     forget_prepared(self, id);
     self->last_prepared = id;
     self->prepared[self->n_prepared++] = one;
