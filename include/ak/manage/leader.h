@@ -28,9 +28,10 @@ struct ak_leader_options {
     /* An annotation of the Lease in which its holder says where it is reached, and what we write there when we hold
      * it (NULL: nothing). Both are borrowed. annotation NULL: none is read or written. */
     const char *address_annotation, *address;
-    /* A note that each holder leaves to the next, in an annotation of the Lease that stays when it is given back; NULL:
-     * none. inherit: what the last one left, before our leadership begins; may be called again with the same. leave: what
-     * we leave, as of each renewal and of giving back; false: what is there stays. Thread: the leader's. */
+    /* A note that each holder leaves to the next, in an annotation of the Lease that stays when it is given back;
+     * NULL: none. inherit: what the last one left, before our leadership begins; may be called again with the
+     * same. leave: what we leave, as of each renewal and of giving back; false: what is there stays. Thread: the
+     * leader's. */
     const char *note_annotation;
     void (*inherit)(const char *note, void *note_user);
     bool (*leave)(char ret[static AK_LEADER_NOTE_SIZE], void *note_user);

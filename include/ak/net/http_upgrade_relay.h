@@ -2,8 +2,8 @@
 /*
  * Two connections that left HTTP behind, one into the other: what our server was asked to upgrade, and a tunnel to the
  * server that agreed to it. Bytes pass unchanged, and neither side is read faster than the other takes it: at most
- * AK_HTTP_UPGRADE_HIGH_WATER bytes and one read wait here for the client, and what the upstream does not take stays with
- * the client. The end of either side is the end of both; what was said before it is still passed on.
+ * AK_HTTP_UPGRADE_HIGH_WATER bytes and one read wait here for the client, and what the upstream does not take
+ * stays with the client. The end of either side is the end of both; what was said before it is still passed on.
  *
  *     r = ak_http_tunnel_open(client, &request, &tunnel, &reply, &err);        on a thread that may block
  *     r = ak_http_upgrade_relay_start(ex, tunnel, loop, &options, user, &relay, &err);              on the loop
@@ -37,9 +37,9 @@ struct ak_http_upgrade_relay_options {
 };
 struct ak_http_upgrade_relay;
 /*
- * Answers the exchange with 101. Owns the exchange and the tunnel from then on, and itself. Negative: nothing has begun
- * and both are still the caller's; -EPIPE: but the exchange is gone, because the client is. Options are copied, the
- * texts in them are not needed after the start.
+ * Answers the exchange with 101. Owns the exchange and the tunnel from then on, and itself. Negative: nothing has
+ * begun and both are still the caller's; -EPIPE: but the exchange is gone, because the client is. Options are
+ * copied, the texts in them are not needed after the start.
  */
 AK_PUBLIC AK_MUST_USE int ak_http_upgrade_relay_start(
     struct ak_http_exchange *ex, struct ak_http_tunnel *tunnel, struct ak_loop *loop,

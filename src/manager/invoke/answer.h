@@ -17,9 +17,9 @@ int ak_invoke_error(struct ak_error **reterr, int status, const char *fmt, ...) 
 int ak_invoke_error_later(struct ak_error **reterr, int status, ak_msec retry_after,
                           const char *fmt, ...) AK_PRINTF(4, 5);
 /*
- * An error of a request to the API server that the manager made for somebody. What the API server says about the object
- * (400, 404, 409, 410, 413, 422, 429) is said to the caller; what it says about the manager (401, 403) or itself is
- * our trouble: 500 or 503. Returns the code of *reterr.
+ * An error of a request to the API server that the manager made for somebody. What the API server says about the
+ * object (400, 404, 409, 410, 413, 422, 429) is said to the caller; what it says about the manager (401, 403) or
+ * itself is our trouble: 500 or 503. Returns the code of *reterr.
  */
 int ak_invoke_error_of_server(struct ak_error **reterr, int code);
 

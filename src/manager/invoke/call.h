@@ -2,8 +2,8 @@
 /*
  * One call and the parts of the server that work on it; private to this folder.
  *
- * A call belongs to the loop's thread, except between being put into a lane and being put into `finished`. Its exchange
- * is the loop's alone, always.
+ * A call belongs to the loop's thread, except between being put into a lane and being put into `finished`. Its
+ * exchange is the loop's alone, always.
  */
 #ifndef AK_MANAGER_INVOKE_CALL_H
 #define AK_MANAGER_INVOKE_CALL_H

@@ -35,43 +35,52 @@ enum parameter {
 #define EVENTS (P(FOLLOW) | P(AFTER))
 #define LOGS (P(FOLLOW) | P(TAIL))
 #define EXEC (P(TTY) | P(READ_ONLY) | P(COLUMNS) | P(ROWS) | P(ARG) | P(HOLD))
+#define FORWARD (P(READ_ONLY) | P(HOLD))
 #define EXPLAIN (P(OPERATION) | P(STATEMENT) | P(READ_ONLY))
 #define AGENT "/namespaces/$ns/agents/$name"
 #define TOOL "/namespaces/$ns/tools/$name"
+/* Who does it: any replica, or the leader; and whether it leaves HTTP behind. */
+#define ANYONE false, false
+#define LEADER true, false
+#define UPGRADE true, true
+#define ROW(verb, ...)                                                                             \
+    {                                                                                              \
+        AK_INVOKE_##verb, __VA_ARGS__                                                              \
+    }
 
 /* clang-format off */
 const struct ak_invoke_route ak_invoke_routes[] = {
-    /* verb                  action        method  pattern                           access               query     leader upgrades */
-    {AK_INVOKE_WHOAMI,        "whoami",     "GET",  "/whoami",                        NULL, NULL,          0,        false, false},
-    {AK_INVOKE_OPENAPI,       "openapi",    "GET",  "/openapi.json",                  NULL, NULL,          0,        false, false},
-    {AK_INVOKE_LIST_RUNS,     "runs",       "GET",  "/runs",                          "list", NULL,        P(LIMIT), false, false},
-    {AK_INVOKE_LIST_RUNS,     "runs",       "GET",  "/namespaces/$ns/runs",           "list", NULL,        P(LIMIT), false, false},
-    {AK_INVOKE_LIST_RUNS,     "runs",       "GET",  AGENT "/runs",                    "get", NULL,         P(LIMIT), false, false},
-    {AK_INVOKE_START_RUN,     "start",      "POST", AGENT "/runs",                    "create", "invoke",  P(HOLD),  true,  false},
-    {AK_INVOKE_GET_RUN,       "run",        "GET",  AGENT "/runs/$id",                "get", NULL,         0,        false, false},
-    {AK_INVOKE_CANCEL_RUN,    "cancel",     "POST", AGENT "/runs/$id/cancel",         "create", "invoke",  0,        true,  false},
-    {AK_INVOKE_FOLLOW_EVENTS, "events",     "GET",  AGENT "/runs/$id/events",         "get", "log",        EVENTS,   false, false},
-    {AK_INVOKE_READ_LOGS,     "logs",       "GET",  AGENT "/runs/$id/logs",           "get", "log",        LOGS,     false, false},
-    {AK_INVOKE_PAUSE,         "pause",      "POST", AGENT "/pause",                   "update", NULL,      0,        true,  false},
-    {AK_INVOKE_RESUME,        "resume",     "POST", AGENT "/resume",                  "update", NULL,      0,        true,  false},
-    {AK_INVOKE_OPERATE,       "operate",    "POST", TOOL "/operations",               "create", "exec",    P(HOLD),  true,  false},
-    {AK_INVOKE_EXEC,          "exec",       "GET",  TOOL "/exec",                     "create", "exec",    EXEC,     true,  true},
-    {AK_INVOKE_FORWARD,       "forward",    "GET",  TOOL "/forward",                  "create", "connect", P(READ_ONLY) | P(HOLD), true, true},
-    {AK_INVOKE_SESSIONS,      "sessions",   "GET",  TOOL "/sessions",                 "get", "log",        0,        false, false},
-    {AK_INVOKE_KILL,          "kill",       "POST", TOOL "/sessions/$id/kill",        "delete", "connect", 0,        false, false},
-    {AK_INVOKE_PROBE,         "probe",      "POST", TOOL "/probe",                    "create", "exec",    0,        true,  false},
-    {AK_INVOKE_EXPLAIN,       "explain",    "GET",  TOOL "/explain",                  "get", NULL,         EXPLAIN,  false, false},
-    {AK_INVOKE_EXPLAIN,       "explain",    "POST", TOOL "/explain",                  "get", NULL,         0,        false, false},
-    {AK_INVOKE_APPROVALS,     "approvals",  "GET",  TOOL "/approvals",                "get", NULL,         0,        false, false},
-    {AK_INVOKE_APPROVE,       "approve",    "POST", TOOL "/approvals/$id/approve",    "update", "approve", 0,        true,  false},
-    {AK_INVOKE_DENY,          "deny",       "POST", TOOL "/approvals/$id/deny",       "update", "approve", 0,        true,  false},
-    {AK_INVOKE_RECORDINGS,    "recordings", "GET",  TOOL "/recordings",               "get", "log",        0,        false, false},
-    {AK_INVOKE_RECORDING,     "recording",  "GET",  TOOL "/recordings/$id",           "get", "log",        0,        false, false},
-    {AK_INVOKE_SELF_TOOLS,    "self-tools", "GET",  "/self/tools",                    NULL, NULL,          0,        false, false},
-    {AK_INVOKE_SELF_OPERATE,  "self-operate", "POST", "/self/tools/$name/operations", NULL, NULL,          P(HOLD),  true,  false},
-    {AK_INVOKE_LIST_OBJECTS,  "list",       "GET",  "/$kind",                         "list", NULL,        PAGE,     false, false},
-    {AK_INVOKE_LIST_OBJECTS,  "list",       "GET",  "/namespaces/$ns/$kind",          "list", NULL,        PAGE,     false, false},
-    {AK_INVOKE_GET_OBJECT,    "get",        "GET",  "/namespaces/$ns/$kind/$name",    "get", NULL,         0,        false, false},
+    /* verb, action, method, pattern, verb and subresource of access, query, who does it */
+    ROW(WHOAMI,        "whoami",       "GET",  "/whoami",                      NULL,     NULL,      0,        ANYONE),
+    ROW(OPENAPI,       "openapi",      "GET",  "/openapi.json",                NULL,     NULL,      0,        ANYONE),
+    ROW(LIST_RUNS,     "runs",         "GET",  "/runs",                        "list",   NULL,      P(LIMIT), ANYONE),
+    ROW(LIST_RUNS,     "runs",         "GET",  "/namespaces/$ns/runs",         "list",   NULL,      P(LIMIT), ANYONE),
+    ROW(LIST_RUNS,     "runs",         "GET",  AGENT "/runs",                  "get",    NULL,      P(LIMIT), ANYONE),
+    ROW(START_RUN,     "start",        "POST", AGENT "/runs",                  "create", "invoke",  P(HOLD),  LEADER),
+    ROW(GET_RUN,       "run",          "GET",  AGENT "/runs/$id",              "get",    NULL,      0,        ANYONE),
+    ROW(CANCEL_RUN,    "cancel",       "POST", AGENT "/runs/$id/cancel",       "create", "invoke",  0,        LEADER),
+    ROW(FOLLOW_EVENTS, "events",       "GET",  AGENT "/runs/$id/events",       "get",    "log",     EVENTS,   ANYONE),
+    ROW(READ_LOGS,     "logs",         "GET",  AGENT "/runs/$id/logs",         "get",    "log",     LOGS,     ANYONE),
+    ROW(PAUSE,         "pause",        "POST", AGENT "/pause",                 "update", NULL,      0,        LEADER),
+    ROW(RESUME,        "resume",       "POST", AGENT "/resume",                "update", NULL,      0,        LEADER),
+    ROW(OPERATE,       "operate",      "POST", TOOL "/operations",             "create", "exec",    P(HOLD),  LEADER),
+    ROW(EXEC,          "exec",         "GET",  TOOL "/exec",                   "create", "exec",    EXEC,     UPGRADE),
+    ROW(FORWARD,       "forward",      "GET",  TOOL "/forward",                "create", "connect", FORWARD,  UPGRADE),
+    ROW(SESSIONS,      "sessions",     "GET",  TOOL "/sessions",               "get",    "log",     0,        ANYONE),
+    ROW(KILL,          "kill",         "POST", TOOL "/sessions/$id/kill",      "delete", "connect", 0,        ANYONE),
+    ROW(PROBE,         "probe",        "POST", TOOL "/probe",                  "create", "exec",    0,        LEADER),
+    ROW(EXPLAIN,       "explain",      "GET",  TOOL "/explain",                "get",    NULL,      EXPLAIN,  ANYONE),
+    ROW(EXPLAIN,       "explain",      "POST", TOOL "/explain",                "get",    NULL,      0,        ANYONE),
+    ROW(APPROVALS,     "approvals",    "GET",  TOOL "/approvals",              "get",    NULL,      0,        ANYONE),
+    ROW(APPROVE,       "approve",      "POST", TOOL "/approvals/$id/approve",  "update", "approve", 0,        LEADER),
+    ROW(DENY,          "deny",         "POST", TOOL "/approvals/$id/deny",     "update", "approve", 0,        LEADER),
+    ROW(RECORDINGS,    "recordings",   "GET",  TOOL "/recordings",             "get",    "log",     0,        ANYONE),
+    ROW(RECORDING,     "recording",    "GET",  TOOL "/recordings/$id",         "get",    "log",     0,        ANYONE),
+    ROW(SELF_TOOLS,    "self-tools",   "GET",  "/self/tools",                  NULL,     NULL,      0,        ANYONE),
+    ROW(SELF_OPERATE,  "self-operate", "POST", "/self/tools/$name/operations", NULL,     NULL,      P(HOLD),  LEADER),
+    ROW(LIST_OBJECTS,  "list",         "GET",  "/$kind",                       "list",   NULL,      PAGE,     ANYONE),
+    ROW(LIST_OBJECTS,  "list",         "GET",  "/namespaces/$ns/$kind",        "list",   NULL,      PAGE,     ANYONE),
+    ROW(GET_OBJECT,    "get",          "GET",  "/namespaces/$ns/$kind/$name",  "get",    NULL,      0,        ANYONE),
     {0},
 };
 /* clang-format on */

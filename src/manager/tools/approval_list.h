@@ -2,8 +2,10 @@
 /*
  * status.approvals of a Tool: what waits for a person, newest first. Pure; times are wall clock.
  *
- *     Pending ──▶ Approved ──▶ Used          Approved and Pending become Expired at expiresTime; Denied holds until then
+ *     Pending ──▶ Approved ──▶ Used
  *        └──────▶ Denied
+ *
+ * Pending and Approved become Expired at expiresTime; Denied holds until then.
  */
 #ifndef AK_MANAGER_TOOLS_APPROVAL_LIST_H
 #define AK_MANAGER_TOOLS_APPROVAL_LIST_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Approvals lie in the Tool's status and nowhere else, so that they outlive the manager. Each step reads the Tool, changes
- * the list and writes it back on the condition that nobody was faster.
+ * Approvals lie in the Tool's status and nowhere else, so that they outlive the manager. Each step reads the Tool,
+ * changes the list and writes it back on the condition that nobody was faster.
  */
 #include <stdio.h>
 #include <string.h>

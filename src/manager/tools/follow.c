@@ -2,8 +2,8 @@
 /*
  * The stream of what happens in a bastion (GET /v1/watch): its state, audit records, recordings that are finished. It
  * begins with the state and with every record that was not acknowledged, so what was missed is not missed. A record is
- * written to the audit log first and then acknowledged; what a manager that died between the two wrote is written again,
- * with the same bootID and seq.
+ * written to the audit log first and then acknowledged; what a manager that died between the two wrote is written
+ * again, with the same bootID and seq.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recordings of terminals. A bastion says that one is finished; it is fetched, put into a Secret of the Tool, listed in
- * the Tool's status, and only then the bastion may forget it. Each step can be done again.
+ * Recordings of terminals. A bastion says that one is finished; it is fetched, put into a Secret of the Tool,
+ * listed in the Tool's status, and only then the bastion may forget it. Each step can be done again.
  */
 #include <openssl/evp.h>
 #include <stdio.h>

@@ -104,8 +104,8 @@ struct ak_tools_view {
 /*
  * For every reconcile of a Tool, at its end, whatever the phase. `pod` is its bastion pod if it is this Tool's by
  * owner uid, its containers are ready and it is not being deleted, or NULL: then nothing is given to it any more. The
- * pod's port of bastion `serve` has the name "relay" (AK_RUNS_RELAY_PORT), and its token is as a keeper's is. Begins to
- * follow a bastion that is not followed. Never blocks.
+ * pod's port of bastion `serve` has the name "relay" (AK_RUNS_RELAY_PORT), and its token is as a keeper's is.
+ * Begins to follow a bastion that is not followed. Never blocks.
  */
 AK_MUST_USE int ak_tools_look(struct ak_tools *self, const struct ak_object *tool,
                               const struct ak_object *pod, struct ak_arena *arena,
@@ -182,12 +182,12 @@ AK_MUST_USE int ak_tools_sessions(struct ak_tools *self, const char *ns, const c
 AK_MUST_USE int ak_tools_kill(struct ak_tools *self, const char *ns, const char *tool,
                               const char *session, const char *by, const char *reason,
                               struct ak_error **reterr);
-/* Asks for a probe (AK_TOOLS_PROBE_ANNOTATION); *ret is {requestedTime}: status.lastProbe is its answer once its time is
- * later. Leader only. Blocks. */
+/* Asks for a probe (AK_TOOLS_PROBE_ANNOTATION); *ret is {requestedTime}: status.lastProbe is its answer once its
+ * time is later. Leader only. Blocks. */
 AK_MUST_USE int ak_tools_probe(struct ak_tools *self, const char *ns, const char *tool,
                                json_t **ret, struct ak_error **reterr);
-/* The argument that is an operation's text: "sql", "args", "command", "method" (and path), ...; NULL: none, or there is no
- * such Tool or operation. A constant. */
+/* The argument that is an operation's text: "sql", "args", "command", "method" (and path), ...; NULL: none, or
+ * there is no such Tool or operation. A constant. */
 const char *ak_tools_main_argument(struct ak_tools *self, const char *ns, const char *tool,
                                    const char *operation);
 /* {allowed, needsApproval, class, rule, reason, operation}. Any replica. */

@@ -124,8 +124,8 @@ void ak__tools_wake(struct ak_tools *self, const char *ns, const char *name);
 
 /* ---- status_list.c ---- */
 
-/* What is to become of a list of a Tool's status; `tool` is as the API server has it. 0: nothing to write. 1: write the
- * list. Negative: refused. May be called again, on a fresh list. */
+/* What is to become of a list of a Tool's status; `tool` is as the API server has it. 0: nothing to write. 1:
+ * write the list. Negative: refused. May be called again, on a fresh list. */
 typedef int (*ak_tools_edit_fn)(json_t *list, const json_t *tool, void *user,
                                 struct ak_error **reterr);
 /* Reads the Tool, edits status.FIELD and writes it, on the condition that nobody was faster. Blocks. */
@@ -171,7 +171,8 @@ struct ak_approval_ask {
     bool read_only;
     const char *class; /* of the statement */
 };
-/* 0: somebody has agreed to exactly this. Negative: nobody has (428), or no (403). Blocks, for AK_TOOLS_HOLD_APPROVAL. */
+/* 0: somebody has agreed to exactly this. Negative: nobody has (428), or no (403). Blocks, for
+ * AK_TOOLS_HOLD_APPROVAL. */
 AK_MUST_USE int ak__tools_await_approval(struct ak_tools *self, const struct ak_approval_ask *ask,
                                          struct ak_error **reterr);
 /* Uses it up: with 0 it may be done, once. Blocks. */
