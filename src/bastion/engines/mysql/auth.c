@@ -96,8 +96,8 @@ static int prove_sha2(const struct piece *password, const uint8_t *scramble, siz
 }
 
 /*
- * MariaDB's plugin signs with a key whose seed is the password itself, of any length. Ed25519 of RFC 8032 has seeds of 32
- * bytes and hashes them in the same way, so for passwords of that length OpenSSL does it; for others it has no function.
+ * MariaDB's plugin signs with a key whose seed is the password itself, of any length. Ed25519 of RFC 8032 has seeds
+ * of 32 bytes and hashes them in the same way, so for such passwords OpenSSL does it; for others it has no function.
  */
 static int prove_ed25519(const struct piece *password, const uint8_t *scramble, size_t len,
                          struct ak_buf *out, struct ak_error **reterr)

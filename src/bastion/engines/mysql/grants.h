@@ -32,7 +32,7 @@ AK_MUST_USE int ak_mysql_wanted_rights(const struct ak_tool_spec *spec, bool wri
                                        struct ak_arena *arena, struct ak_mysql_rights *ret,
                                        int (*refuse)(void *user, const char *text), void *user,
                                        struct ak_error **reterr);
-/* Adds what a line of SHOW GRANTS says. A line that is none adds nothing; AK_E_INVALID: it is one and not understood. */
+/* Adds what a line of SHOW GRANTS says. Other lines add nothing; AK_E_INVALID: it is not understood. */
 AK_MUST_USE int ak_mysql_add_grant_line(const char *line, struct ak_arena *arena,
                                         struct ak_mysql_rights *rights, struct ak_error **reterr);
 bool ak_mysql_has_right(const struct ak_mysql_rights *rights, const char *privilege,

@@ -18,8 +18,8 @@ struct ak_redis *ak_redis_free(struct ak_redis *self);
 AK_DEFINE_AUTO_PTR(ak_redis, ak_redis_free)
 
 /*
- * Connected, under TLS where the mode is require or verify-*: the protocol cannot negotiate it, so with allow and prefer
- * there is none.
+ * Connected, under TLS where the mode is require or verify-*: the protocol cannot negotiate it, so with allow and
+ * prefer there is none.
  */
 AK_MUST_USE int ak_redis_open(const struct ak_target *target, const struct ak_cancel *cancel,
                               ak_msec deadline, struct ak_redis **ret, struct ak_error **reterr);

@@ -85,8 +85,8 @@ static int refuse(struct ak_redis_relay *self, const char *why, struct ak_buf *t
     char text[320];
 
     if (self->in_multi && self->n_ahead < AK_REDIS_MAX_AHEAD) {
-        /* Between MULTI and EXEC the server must know of it, or it would run the rest: it gets a command that it does not
-         * know, whose error says why and spoils the transaction. */
+        /* Between MULTI and EXEC the server must know of it, or it would run the rest: it gets a command that it does
+         * not know, whose error says why and spoils the transaction. */
         self->mode = AK_REDIS_DROP;
         self->ahead[(self->first + self->n_ahead++) % AK_REDIS_MAX_AHEAD] = NULL;
         return ak_redis_put(to_server, 2, words, NULL);

@@ -60,8 +60,8 @@ void ak_redis_request_init(struct ak_redis_request *self);
 void ak_redis_request_done(struct ak_redis_request *self);
 /*
  * Takes bytes up to the end of the request, or until `held` is full: how many. *ret_ended: the request is complete.
- * When `held` is full the caller decides, clears it, sets is_over_held, and passes on by himself what is taken from then
- * on. AK_E_PROTOCOL: what a server would refuse, or might read in another way.
+ * When `held` is full the caller decides, clears it, sets is_over_held, and passes on by himself what is taken from
+ * then on. AK_E_PROTOCOL: what a server would refuse, or might read in another way.
  */
 AK_MUST_USE ssize_t ak_redis_request_take(struct ak_redis_request *self, const uint8_t *data,
                                           size_t len, bool *ret_ended);
