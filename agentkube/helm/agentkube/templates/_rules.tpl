@@ -7,9 +7,9 @@
 - apiGroups: [agentkube.io]
   resources: [agents, mcps, llmgateways, claws, tools]
   verbs: [get, list, watch]
-# spec.paused, for who asks the invocation API.
+# spec.paused, for who asks the invocation API; the finalizer of a Tool, and the wish for a check of it.
 - apiGroups: [agentkube.io]
-  resources: [agents]
+  resources: [agents, tools]
   verbs: [patch]
 - apiGroups: [agentkube.io]
   resources: [agents/status, mcps/status, llmgateways/status, claws/status, tools/status]
@@ -23,10 +23,20 @@
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch]
-# Only by the name that an Agent gives; never listed, never watched.
+# Only by the name that an Agent or a Tool gives; never listed, never watched. Written: the users that are made for a
+# Tool, and recordings of its terminals.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get]
+  verbs: [get, create, update, delete]
+# Users for a Tool in its system.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create]
+# What a Kubernetes Tool may do. Who may bind and escalate may give every right: leave them out where there is no such
+# Tool.
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [clusterroles, clusterrolebindings, roles, rolebindings]
+  verbs: [get, list, watch, create, patch, delete, bind, escalate]
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
