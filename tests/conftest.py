@@ -86,10 +86,11 @@ def kube(request):
 
 def let_go(kube, namespace):
     """Without a manager nobody removes finalizers, and without a kubelet nobody confirms that a pod has ended."""
-    agents = f"/apis/agentkube.io/v1alpha1/namespaces/{namespace}/agents"
-    for agent in (kube.get(agents) or {"items": []})["items"]:
-        if agent["metadata"].get("finalizers"):
-            kube.api("PATCH", f"{agents}/{agent['metadata']['name']}", {"metadata": {"finalizers": None}}, patch="merge")
+    for kind in ("agents", "tools"):
+        path = f"/apis/agentkube.io/v1alpha1/namespaces/{namespace}/{kind}"
+        for thing in (kube.get(path) or {"items": []})["items"]:
+            if thing["metadata"].get("finalizers"):
+                kube.api("PATCH", f"{path}/{thing['metadata']['name']}", {"metadata": {"finalizers": None}}, patch="merge")
     if kube.items("/api/v1/nodes"):
         return
     for pod in kube.items(f"/api/v1/namespaces/{namespace}/pods"):
