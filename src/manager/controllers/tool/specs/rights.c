@@ -123,8 +123,8 @@ static json_t *binding(const struct building *b, const char *ns, const char *nam
                      "namespace", b->meta->namespace_);
 }
 
-/* A role and its binding; ns "": of the cluster. What a binding refers to can never be changed, so one for the cluster's
- * own role has another name. */
+/* A role and its binding; ns "": of the cluster. What a binding refers to can never be changed, so
+ * one for the cluster's own role has another name. */
 static int add_pair(struct building *b, const char *ns)
 {
     const struct ak_resource *role = *ns ? &ak_role_kind.resource : &ak_cluster_role_kind.resource;
