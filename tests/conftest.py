@@ -81,7 +81,9 @@ def cluster(scratch):
 @pytest.fixture
 def kube(request):
     """The cluster that this test uses."""
-    return request.getfixturevalue("cluster" if "cluster" in request.fixturenames else "control_plane")
+    used = request.getfixturevalue("cluster" if "cluster" in request.fixturenames else "control_plane")
+    used.revive()
+    return used
 
 
 def let_go(kube, namespace):

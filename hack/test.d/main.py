@@ -37,7 +37,16 @@ def indented(text):
     return "\n".join("    " + line for line in text.splitlines())
 
 
+def reason(text):
+    """The line of a failure's text that says the most: pytest's "E" lines, else the first one."""
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    return next((line[2:].strip() for line in lines if line.startswith("E ")), lines[0] if lines else "")[:160]
+
+
 def show_failures(name, result, log):
+    if len(result.failures) > 1:  # first all of them at a glance
+        for case in result.failures:
+            print(f"  failed  {name}: {case.name}: {reason(case.text)}")
     for case in result.failures[:FAILURES_SHOWN]:
         print(f"  not ok  {name}: {case.name}")
         if case.text:

@@ -278,42 +278,62 @@ static void stop_services(struct ak_manager *self)
         self->options.stop_services(self, self->options.user);
 }
 
-static int start_controllers(struct ak_manager *self, struct ak_error **reterr)
+static bool is_stopping(struct ak_manager *self, bool from_now)
+{
+    bool stopping;
+
+    ak_mutex_lock(&self->lock);
+    self->stopping |= from_now;
+    stopping = self->stopping;
+    ak_mutex_unlock(&self->lock);
+    return stopping;
+}
+
+static int start_workers(struct ak_manager *self, struct ak_error **reterr)
 {
     int r = 0;
 
-    ak_mutex_lock(&self->lock);
-    if (self->stopping)
-        r = ak_error_set(reterr, AK_E_CANCELLED, "stopping");
-    self->running = r >= 0;
-    ak_mutex_unlock(&self->lock);
+    if (is_stopping(self, false))
+        return 0; /* told to stop in the moment in which we became the leader: no failure */
+    self->running = true;
     for (size_t i = 0; i < self->options.n_controllers && r >= 0; i++)
         r = ak_controller_start(self->controllers[i], reterr);
-    if (r >= 0) {
-        r = call_on_loop(self, begin_routing);
-        if (r < 0)
-            return ak_error_set(reterr, r, "cannot start routing");
-    }
+    if (r < 0)
+        return r;
+    r = call_on_loop(self, begin_routing);
+    return r < 0 ? ak_error_set(reterr, r, "cannot start routing") : 0;
+}
+
+/* A stop that comes while the leader's thread still starts them waits until they have started: a worker that
+ * nobody has recorded yet would never be joined. */
+static int start_controllers(struct ak_manager *self, struct ak_error **reterr)
+{
+    int r;
+
+    ak_mutex_lock(&self->controllers_lock);
+    r = start_workers(self, reterr);
+    ak_mutex_unlock(&self->controllers_lock);
     return r;
 }
 
-/* Only the first caller does it: run() on a stop, or the leader's thread when the Lease is lost. */
-static void stop_controllers(struct ak_manager *self)
+static void stop_workers(struct ak_manager *self)
 {
-    bool running;
-
-    ak_mutex_lock(&self->lock);
-    running = self->running;
-    self->running = false;
-    self->stopping = true;
-    ak_mutex_unlock(&self->lock);
-    if (!running)
-        return;
     (void)!call_on_loop(self, end_routing);
     for (size_t i = 0; i < self->options.n_controllers; i++)
         ak_queue_shutdown(ak_controller_queue(self->controllers[i]));
     for (size_t i = 0; i < self->options.n_controllers; i++)
         ak_controller_stop(self->controllers[i]);
+}
+
+/* Only the first caller does it: run() on a stop, or the leader's thread when the Lease is lost. */
+static void stop_controllers(struct ak_manager *self)
+{
+    (void)is_stopping(self, true);
+    ak_mutex_lock(&self->controllers_lock);
+    if (self->running)
+        stop_workers(self);
+    self->running = false;
+    ak_mutex_unlock(&self->controllers_lock);
 }
 
 static void on_leading(void *user)
@@ -330,12 +350,7 @@ static void on_not_leading(void *user)
 {
     struct ak_manager *self = user;
     struct ak_error *err = NULL;
-    bool stopping;
-
-    ak_mutex_lock(&self->lock);
-    stopping = self->stopping;
-    ak_mutex_unlock(&self->lock);
-    if (!stopping) {
+    if (!is_stopping(self, false)) {
         ak_cancel_now(&self->cancel); /* what is on its way may not arrive any more */
         (void)ak_error_set(&err, AK_E_CANCELLED,
                            "lost the Lease \"%s/%s\" to another, or could not renew it",
@@ -468,9 +483,7 @@ static void linger(struct ak_manager *self)
 
 static void stop_stages(struct ak_manager *self, size_t started)
 {
-    ak_mutex_lock(&self->lock);
-    self->stopping = true;
-    ak_mutex_unlock(&self->lock);
+    (void)is_stopping(self, true);
     if (self->loop_thread.started)
         (void)!call_on_loop(self, arm_deadline);
     while (started > 0) {
@@ -533,6 +546,7 @@ struct ak_manager *ak_manager_free(struct ak_manager *self)
         (void)close(self->wake_fd);
     ak_error_free(self->failure);
     ak_cond_done(&self->called);
+    ak_mutex_done(&self->controllers_lock);
     ak_mutex_done(&self->lock);
     ak_free(self);
     return NULL;
@@ -681,6 +695,7 @@ int ak_manager_new(const struct ak_manager_options *options, struct ak_manager *
     self->options = *options;
     self->cancel.fd = -1;
     ak_mutex_init(&self->lock);
+    ak_mutex_init(&self->controllers_lock);
     ak_cond_init(&self->called);
     self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->wake_fd < 0)

@@ -41,9 +41,12 @@ struct ak_manager {
     unsigned quiet_ticks; /* since then without work */
     uint64_t dropped;     /* of all queues, when we looked last */
 
+    struct ak_mutex
+        controllers_lock; /* held over a whole start or stop of them; taken before `lock` */
+    bool running;         /* controllers are started; guarded by it */
+
     struct ak_mutex lock;     /* guards what follows */
     struct ak_cond called;    /* a call on the loop's thread has returned */
-    bool running;             /* controllers are started */
     bool stopping;            /* nothing is started any more */
     bool stop_wanted;         /* ak_manager_stop() */
     struct ak_error *failure; /* why we must stop */

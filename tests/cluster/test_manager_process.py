@@ -95,6 +95,14 @@ def test_a_graceful_stop_gives_the_lease_back_at_once(agents, manager, control_p
     assert not lease["spec"].get("holderIdentity")
 
 
+def test_a_stop_in_the_moment_of_becoming_the_leader_is_no_failure(agents, manager):
+    for _ in range(4):
+        process = manager(wait=False)
+        wait_for(lambda p=process: "became the leader" in p.log() or not p.running(), "the manager to lead")
+        assert process.stop() == 0, process.log()
+        process.check_log()
+
+
 def test_a_leader_that_slept_through_its_lease_writes_nothing_on_waking(agents, manager):
     first = manager().wait_leading()
     second = manager()

@@ -22,8 +22,9 @@ class NoRights(Exception):
 class Cluster:
     """`foreign`: the user's own cluster, whose API server the tests must not restart."""
 
-    def __init__(self, kubeconfig, environment, scratch, foreign):
+    def __init__(self, kubeconfig, environment, scratch, foreign, up_options=()):
         self.kubeconfig = kubeconfig
+        self.up_options = up_options  # of the "hack/cluster up" that made it
         self.environment = environment  # of hack/cluster: AGENTKUBE_INDEX, AGENTKUBE_DIR
         self.scratch = scratch
         self.foreign = foreign
@@ -94,6 +95,16 @@ class Cluster:
         self.must("apply", "--server-side", "--force-conflicts", "-f", CRDS)
         self.must("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
 
+    def revive(self):
+        """An API server that a test took down and that did not come back fails that test, not all that follow."""
+        try:
+            answers = self.foreign or self.api("GET", "/readyz")[0] == 200
+        except OSError:
+            answers = False
+        if not answers:
+            self.hack("up", *self.up_options)
+            self.ready()
+
     def ready(self):
         wait_for(lambda: self.api("GET", "/readyz")[0] == 200, "the API server to be ready", timeout=60)
         wait_for(lambda: self.get("/api/v1/namespaces/default/serviceaccounts/default"),
@@ -134,12 +145,12 @@ def start_cluster(scratch, control_plane_only):
         os.unlink(note)
         claim.close()
 
-    up = [ROOT + "/hack/cluster", "up"] + (["--control-plane-only"] if control_plane_only else [])
-    done = subprocess.run(up, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    options = ["--control-plane-only"] if control_plane_only else []
+    done = subprocess.run([ROOT + "/hack/cluster", "up", *options], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, timeout=UP_SECONDS, check=False)
     if done.returncode:
         down()
         if done.returncode == NO_RIGHTS:
             raise NoRights(done.stdout.strip())
         raise AssertionError(f"hack/cluster up: exit code {done.returncode}\n{done.stdout[-4000:]}")
-    return Cluster(done.stdout.strip().splitlines()[-1], environment, scratch, foreign=False), down
+    return Cluster(done.stdout.strip().splitlines()[-1], environment, scratch, foreign=False, up_options=options), down
