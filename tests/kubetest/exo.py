@@ -16,7 +16,8 @@ class Exo:
         self.environment = {"PATH": os.environ["PATH"], "HOME": folder, "KUBECONFIG": kubeconfig, "LANG": "C.UTF-8"}
 
     def command(self, *arguments):
-        return [program("exo"), *arguments, "-n", self.namespace]
+        end = arguments.index("--") if "--" in arguments else len(arguments)  # what follows it is not exo's
+        return [program("exo"), *arguments[:end], "-n", self.namespace, *arguments[end:]]
 
     def __call__(self, *arguments, code=0, timeout=180, **options):
         """Runs it, checks the exit code (None: any), and gives what subprocess.run() gives."""
