@@ -17,7 +17,8 @@ class ClickHouse(Server):
         self.write("users.xml", f"""<yandex><users>
 <default><password>{self.password}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
 <reader><password>r3ad</password><networks><ip>::/0</ip></networks><profile>readonly</profile><quota>default</quota></reader>
-</users><profiles><default></default><readonly><readonly>1</readonly></readonly></profiles><quotas><default></default></quotas></yandex>""")
+<setter><password>s3t</password><networks><ip>::/0</ip></networks><profile>settings</profile><quota>default</quota></setter>
+</users><profiles><default></default><readonly><readonly>1</readonly></readonly><settings><readonly>2</readonly></settings></profiles><quotas><default></default></quotas></yandex>""")
         self.write("config.xml", f"""<yandex><logger><level>warning</level><log>{self.path('log')}</log><errorlog>{self.path('err')}</errorlog></logger>
 <http_port>{self.port}</http_port><tcp_port>{free_port(self.host)}</tcp_port><interserver_http_port>{free_port(self.host)}</interserver_http_port>
 <listen_host>{self.host}</listen_host><path>{self.path('data')}/</path><tmp_path>{self.path('data')}/tmp/</tmp_path>
@@ -60,9 +61,14 @@ def test_what_only_reads_writes_nothing(house, sql):
     assert [one.call("list_tables")["result"]["rows"], one.call("query", sql="SELECT count() FROM kept")["result"]["rows"]] == before
 
 
-def test_a_user_whose_profile_only_reads_can_query(house):
-    got = house(credential="r3ad", username="reader").call("query", sql="SELECT 1")
-    assert got.get("result", {}).get("rows") == [[1]], got
+@pytest.mark.parametrize("user, password", [("reader", "r3ad"), ("setter", "s3t")])
+def test_a_user_whose_profile_only_reads_can_query(house, user, password):
+    one = house(credential=password, username=user)
+    for operation in ("query", "execute"):
+        got = one.call(operation, sql="SELECT 1")
+        assert got.get("result", {}).get("rows") == [[1]], got
+        got = one.call(operation, sql="CREATE TABLE made_by_a_reader (a UInt8) ENGINE = Memory")
+        assert got["serverCode"] == "164", got
 
 
 def test_errors_have_the_servers_words_and_code(house):

@@ -16,6 +16,7 @@
 
 #define MAX_URL (12u << 10)
 #define MAX_PARAMS 100
+#define CODE_READONLY 164
 
 struct statement {
     const char *sql;
@@ -87,27 +88,44 @@ static int send(struct ak_upstream *upstream, const struct statement *s, size_t 
     return r < 0 ? r : ak_upstream_fetch(upstream, &req, max_bytes, ret, reterr);
 }
 
-/* A user whose profile says readonly refuses every setting, and needs none of ours. */
-static bool is_read_only_profile(const struct ak_fetch_reply *reply)
+/* Whether the user's profile, which no request changes, says that it reads only: 1, or 2 (with settings of one's own). */
+static int look_at_profile(struct ak_upstream *upstream, bool *ret_reads, struct ak_error **reterr)
 {
-    return reply->status != 200 && ak_clickhouse_code(reply->body.data, reply->body.len) == 164 &&
-           memmem(reply->body.data, reply->body.len, "readonly mode", 13) != NULL;
+    static const char sql[] =
+        "SELECT value FROM system.settings WHERE name = 'readonly' FORMAT TabSeparated";
+    const struct statement s = {.sql = sql, .len = sizeof(sql) - 1};
+    AK_AUTO(ak_fetch_reply) reply = {0};
+    int r = send(upstream, &s, 4096, &reply, reterr);
+    const char *value = ak_buf_text(&reply.body);
+
+    if (r < 0)
+        return r;
+    *ret_reads = reply.status == 200 && (value[0] == '1' || value[0] == '2');
+    return 0;
 }
 
+/*
+ * A user whose profile says readonly refuses every setting, and needs none of ours. The refusal of a statement that
+ * writes has the same code: without readonly=1 it would be run, so what the profile says is asked for.
+ */
 static int run(struct ak_upstream *upstream, struct statement *s, size_t max_bytes,
                struct ak_fetch_reply *ret, struct ak_error **reterr)
 {
+    bool reads = false;
     int r;
 
     s->with_settings = true;
     r = send(upstream, s, max_bytes, ret, reterr);
-    if (r >= 0 && is_read_only_profile(ret)) {
-        ak_fetch_reply_done(ret);
-        *ret = (struct ak_fetch_reply){0};
-        s->with_settings = false;
-        r = send(upstream, s, max_bytes, ret, reterr);
-    }
-    return r;
+    if (r < 0 || ret->status == 200 ||
+        ak_clickhouse_code(ret->body.data, ret->body.len) != CODE_READONLY)
+        return r;
+    r = look_at_profile(upstream, &reads, reterr);
+    if (r < 0 || !reads)
+        return r;
+    ak_fetch_reply_done(ret);
+    *ret = (struct ak_fetch_reply){0};
+    s->with_settings = false;
+    return send(upstream, s, max_bytes, ret, reterr);
 }
 
 int ak_http_clickhouse_run(struct ak_upstream *upstream, const char *sql,
