@@ -212,19 +212,31 @@ int ak_process_run(struct ak_process *self, const char *input, size_t input_len,
 
 /* --- the engine --- */
 
+static int find_kind(const struct ak_target *target, const struct ak_process_kind **ret,
+                     struct ak_error **reterr)
+{
+    *ret = ak_process_kind_of(target->spec->type);
+    return *ret ? 0
+                : ak_error_set(reterr, -EINVAL, "type %s is not one that runs a program",
+                               target->info->name);
+}
+
 static int engine_probe(const struct ak_target *target, const struct ak_cancel *cancel,
                         ak_msec deadline, struct ak_probe_result *ret, struct ak_error **reterr)
 {
     AK_AUTO(ak_arena) arena = {.max = ARENA_MAX};
     AK_AUTO(ak_process) use = {.target = target, .cancel = cancel, .deadline = deadline};
     AK_AUTO_PTR(ak_error) err = NULL;
+    const struct ak_process_kind *kind = NULL;
     int r;
 
     ak_arena_init(&arena, 4096, ARENA_MAX);
     *ret = (struct ak_probe_result){.reachable = false};
-    r = ak_process_begin(&use, &arena, true, &err);
+    r = find_kind(target, &kind, &err);
     if (r >= 0)
-        r = ak_process_kind_of(target->spec->type)->probe(&use, ret, &err);
+        r = ak_process_begin(&use, &arena, true, &err);
+    if (r >= 0)
+        r = kind->probe(&use, ret, &err);
     if (r == -ENOMEM)
         return ak_error_oom(reterr);
     if (r < 0) /* it could not even be tried, and the reader of the condition should see why */
@@ -241,11 +253,14 @@ static int engine_call(const struct ak_target *target, struct ak_session *sessio
            .session = session,
            .deadline = call->deadline,
            .max_bytes = (size_t)call->max_bytes};
-    int r;
+    const struct ak_process_kind *kind = NULL;
+    int r = find_kind(target, &kind, reterr);
 
+    if (r < 0)
+        return r;
     ak_arena_init(&arena, 4096, ARENA_MAX);
     r = ak_process_begin(&use, &arena, call->read_only, reterr);
-    return r < 0 ? r : ak_process_kind_of(target->spec->type)->call(&use, call, reterr);
+    return r < 0 ? r : kind->call(&use, call, reterr);
 }
 
 static int engine_client(const struct ak_target *target, struct ak_session *session,
@@ -253,12 +268,14 @@ static int engine_client(const struct ak_target *target, struct ak_session *sess
                          struct ak_arena *arena, struct ak_client_command *ret,
                          struct ak_error **reterr)
 {
-    const struct ak_process_kind *kind = ak_process_kind_of(target->spec->type);
+    const struct ak_process_kind *kind = NULL;
     /* No ak_process_done(): the core still sends what the files hold. It is in its arena. */
     struct ak_process use = {.target = target, .session = session};
-    int r;
+    int r = find_kind(target, &kind, reterr);
 
     (void)socket_path;
+    if (r < 0)
+        return r;
     if (!kind->client)
         return ak_error_set(reterr, AK_E_FORBIDDEN,
                             "a %s Tool has no client program for sessions; use its operations",
@@ -275,11 +292,13 @@ static int engine_client(const struct ak_target *target, struct ak_session *sess
 static int provision(const struct ak_target *target, bool away, const struct ak_cancel *cancel,
                      ak_msec deadline, struct ak_provision_result *ret, struct ak_error **reterr)
 {
-    const struct ak_process_kind *kind = ak_process_kind_of(target->spec->type);
+    const struct ak_process_kind *kind = NULL;
     AK_AUTO(ak_arena) arena = {.max = ARENA_MAX};
     AK_AUTO(ak_process) use = {.target = target, .cancel = cancel, .deadline = deadline};
-    int r;
+    int r = find_kind(target, &kind, reterr);
 
+    if (r < 0)
+        return r;
     if (!kind->provision)
         return ak_error_set(reterr, -ENOTSUP, "nothing is provisioned for a %s Tool",
                             target->info->title);

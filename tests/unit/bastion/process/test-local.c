@@ -82,15 +82,16 @@ static void test_too_much_output_is_cut_and_the_program_ends_well(void **state)
 static bool lives(pid_t pid)
 {
     char path[64], state = 'Z';
+    bool read;
     FILE *file;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     file = fopen(path, "r");
     if (!file)
         return false;
-    (void)fscanf(file, "%*d %*s %c", &state);
+    read = fscanf(file, "%*d %*s %c", &state) == 1;
     (void)fclose(file);
-    return state != 'Z';
+    return read && state != 'Z';
 }
 
 static void test_everything_dies_at_the_deadline(void **state)
