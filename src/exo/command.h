@@ -92,6 +92,11 @@ const char *ak_command_label(const struct ak_command *command, char buf[static 6
 extern const char *const ak_command_outputs[];
 /* All commands, ended by one whose verb is NULL. */
 const struct ak_command *ak_command_table(void);
+/* The first words that want a verb, ended by one whose noun is NULL. */
+struct ak_noun {
+    const char *noun, *about;
+};
+const struct ak_noun *ak_command_nouns(void);
 /* "agents" -> "agent"; NULL: no noun. */
 const char *ak_command_noun(const char *word);
 const struct ak_command *ak_command_find(const char *noun, const char *verb);

@@ -495,6 +495,21 @@ static const struct ak_command commands[] = {
     {.verb = NULL},
 };
 
+const struct ak_noun *ak_command_nouns(void)
+{
+    static const struct ak_noun nouns[] = {
+        {"agent", "Agents"},
+        {"run", "runs of Agents"},
+        {"tool", "Tools: databases, hosts and APIs, used without their keys"},
+        {"session", "recorded terminals of Tools"},
+        {"mcp", "MCPs: list, get"},
+        {"llmgateway", "LLMGateways: list, get"},
+        {"claw", "Claws: list, get"},
+        {NULL, NULL},
+    };
+    return nouns;
+}
+
 const struct ak_command *ak_command_table(void)
 {
     return commands;

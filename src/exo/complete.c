@@ -28,15 +28,11 @@ static int candidate(struct ak_buf *out, const struct ak_completion *self, const
 
 static int complete_command(struct ak_completion *self, struct ak_buf *out)
 {
-    static const struct {
-        const char *noun, *about;
-    } nouns[] = {{"agent", "Agents"}, {"run", "runs of Agents"},     {"tool", "Tools"},
-                 {"mcp", "MCPs"},     {"llmgateway", "LLMGateways"}, {"claw", "Claws"}};
     const char *noun = self->options.noun;
     int r = 0;
 
-    for (size_t i = 0; r >= 0 && !noun && i < AK_ARRAY_LEN(nouns); i++)
-        r = candidate(out, self, nouns[i].noun, nouns[i].about);
+    for (const struct ak_noun *n = ak_command_nouns(); r >= 0 && !noun && n->noun; n++)
+        r = candidate(out, self, n->noun, n->about);
     for (const struct ak_command *c = ak_command_table(); r >= 0 && c->verb; c++)
         if (!c->is_hidden && ak_streq(c->noun, noun))
             r = candidate(out, self, c->verb, c->about);

@@ -20,36 +20,28 @@ static int list_verbs(const char *noun, struct ak_buf *out)
 
 static int help_of_program(struct ak_buf *out)
 {
-    static const struct {
-        const char *noun, *about;
-    } groups[] = {
-        {"agent", "Agents"},
-        {"run", "runs of Agents"},
-        {"tool", "Tools: list, get"},
-        {"mcp", "MCPs: list, get"},
-        {"llmgateway", "LLMGateways: list, get"},
-        {"claw", "Claws: list, get"},
-    };
-    int r = ak_buf_adds(out,
-                        "Usage: exo COMMAND [VERB] [arguments] [flags]\n\n"
-                        "Agents in a Kubernetes cluster: look at them, give them work, follow it.\n"
-                        "\nCommands:\n");
-    for (size_t i = 0; r >= 0 && i < AK_ARRAY_LEN(groups); i++)
-        r = ak_buf_addf(out, "  %-*s %s\n", NAME_COLUMNS, groups[i].noun, groups[i].about);
+    static const char *const shown[] = {"agent", "run", "tool", "session"};
+    int r = ak_buf_adds(
+        out, "Usage: exo COMMAND [VERB] [arguments] [flags]\n\n"
+             "Agents in a Kubernetes cluster: look at them, give them work, follow it; use Tools.\n"
+             "\nCommands:\n");
+    for (const struct ak_noun *n = ak_command_nouns(); r >= 0 && n->noun; n++)
+        r = ak_buf_addf(out, "  %-*s %s\n", NAME_COLUMNS, n->noun, n->about);
     if (r >= 0)
         r = list_verbs(NULL, out);
-    for (size_t i = 0; r >= 0 && i < 2; i++) {
-        r = ak_buf_addf(out, "\nexo %s:\n", groups[i].noun);
+    for (size_t i = 0; r >= 0 && i < AK_ARRAY_LEN(shown); i++) {
+        r = ak_buf_addf(out, "\nexo %s:\n", shown[i]);
         if (r >= 0)
-            r = list_verbs(groups[i].noun, out);
+            r = list_verbs(shown[i], out);
     }
     if (r >= 0)
         r = ak_buf_adds(
             out,
             "\nexo COMMAND VERB --help lists the flags of a verb.\n\n"
             "Exit codes: 0 done; 1 failed; 2 not understood; 3 not found; 4 not allowed, or\n"
-            "not known to the cluster; 5 busy, or in conflict; 6 the run failed, was cancelled\n"
-            "or interrupted; 7 took too long. exo agent shell: the command's own.\n");
+            "not known to the cluster; 5 busy, in conflict, or it waits for approval; 6 the run\n"
+            "failed, was cancelled or interrupted; 7 took too long. exo agent shell, exo tool\n"
+            "exec and exo tool connect: the command's own.\n");
     return r;
 }
 

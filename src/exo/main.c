@@ -3,11 +3,13 @@
 #include <nss.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <ak/json/json.h>
 
 #include "exo/exo.h"
+#include "terminal/cells.h"
 
 static int print_help(const struct ak_exo_options *options)
 {
@@ -15,6 +17,17 @@ static int print_help(const struct ak_exo_options *options)
     if (ak_command_help(options, &text) < 0)
         return AK_EXIT_FAILED;
     return ak_exo_print(&text, NULL) < 0 ? AK_EXIT_FAILED : AK_EXIT_OK;
+}
+
+/* Part of it may be what a server said, or an agent: a terminal only shows it. */
+static void complain(struct ak_exo *self, const char *text)
+{
+    AK_AUTO(ak_buf) shown = AK_BUF_INIT(1u << 20);
+    bool pending_cr = false;
+    int r = self->screen.err_terminal ? ak_cells_add_shown(&shown, text, strlen(text), &pending_cr)
+                                      : ak_buf_adds(&shown, text);
+
+    ak_screen_complain(&self->screen, "exo: %s", r < 0 ? "failed" : ak_buf_text(&shown));
 }
 
 static int run(const struct ak_exo_options *options, struct ak_arena *arena)
@@ -30,7 +43,7 @@ static int run(const struct ak_exo_options *options, struct ak_arena *arena)
     if (r >= 0)
         r = options->command->run(&self, &err);
     if (r < 0 && r != -EPIPE) /* who closed the pipe knows why */
-        ak_screen_complain(&self.screen, "exo: %s", err ? ak_error_message(err) : ak_code_text(r));
+        complain(&self, err ? ak_error_message(err) : ak_code_text(r));
     int code = r < 0 ? (int)ak_exo_exit_of(r, err) : r;
     ak_exo_done(&self);
     return code;

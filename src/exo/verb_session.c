@@ -39,6 +39,7 @@ static int fetch(struct ak_exo *self, struct ak_buf *out, struct ak_error **rete
         .method = "GET",
         .path = ak_tools_path(self, args[0], "recordings", args[1], NULL),
         .accept = "application/x-asciicast, application/json",
+        .cancel = ak_interrupt_token(),
     };
     return call.path ? ak_proxy_text(self, &call, out, reterr) : ak_error_oom(reterr);
 }

@@ -11,8 +11,10 @@
 #include "exo/output.h"
 #include "exo/tools.h"
 #include "exo/verbs.h"
+#include "terminal/cells.h"
 
-#define LOOK_AGAIN 500 /* ms */
+#define LOOK_AGAIN 500        /* ms */
+#define MAX_SHOWN (64u << 20) /* an answer has 8 MiB at most; a byte may become three */
 
 /* ---- probe ---- */
 
@@ -49,8 +51,16 @@ static int show_probe(struct ak_exo *self, const json_t *probe, struct ak_error 
     return r < 0 ? r : good ? AK_EXIT_OK : AK_EXIT_FAILED;
 }
 
-/* The newest check of the Tool's status, NULL if it is not later than `since`. */
-static int look(struct ak_exo *self, const char *since, json_t **ret, struct ak_error **reterr)
+/* Times are whole seconds: the hash tells two checks of the same second apart. */
+static bool is_other(const json_t *probe, const json_t *before)
+{
+    return probe &&
+           (!ak_streq(ak_json_text(probe, "time", NULL), ak_json_text(before, "time", NULL)) ||
+            !ak_streq(ak_json_text(probe, "hash", NULL), ak_json_text(before, "hash", NULL)));
+}
+
+/* The newest check of the Tool's status, NULL if there is none but `before`. */
+static int look(struct ak_exo *self, const json_t *before, json_t **ret, struct ak_error **reterr)
 {
     AK_AUTO_JSON *tool = NULL;
     int r = ak_client_get(self->client, ak_kinds_find("Tool"), self->ns, self->options->args[0],
@@ -59,8 +69,7 @@ static int look(struct ak_exo *self, const char *since, json_t **ret, struct ak_
     if (r < 0)
         return r;
     json_t *probe = ak_json_at(tool, "status", "lastProbe", NULL);
-    const char *time = ak_json_text(probe, "time", NULL);
-    *ret = time && strcmp(time, since) > 0 ? json_incref(probe) : NULL;
+    *ret = is_other(probe, before) ? json_incref(probe) : NULL;
     return 0;
 }
 
@@ -71,12 +80,8 @@ int ak_verb_tool_probe(struct ak_exo *self, struct ak_error **reterr)
     ak_msec deadline = ak_now() + ak_tools_hold(self) * 1000;
     AK_AUTO_JSON *before = NULL;
     AK_AUTO_JSON *probe = NULL;
-    char since[40] = "";
-    int r = look(self, "", &before, reterr);
+    int r = look(self, NULL, &before, reterr);
 
-    if (r >= 0)
-        (void)snprintf(since, sizeof(since), "%s",
-                       ak_output_or(ak_json_text(before, "time", NULL), ""));
     if (r >= 0)
         r = ak_tools_do(self, "POST", ak_tools_path(self, name, "probe", NULL, NULL), NULL, 0, NULL,
                         reterr);
@@ -86,7 +91,7 @@ int ak_verb_tool_probe(struct ak_exo *self, struct ak_error **reterr)
                                 "the check has not ended yet; exo tool describe %s shows it later",
                                 name);
         (void)nanosleep(&nap, NULL);
-        r = look(self, since, &probe, reterr);
+        r = look(self, before, &probe, reterr);
     }
     return r < 0 ? r : show_probe(self, probe, reterr);
 }
@@ -129,11 +134,26 @@ static int show_rows(struct ak_exo *self, const json_t *result, struct ak_error 
     if (r < 0)
         return ak_error_set(reterr, r, "write the table");
     r = ak_output_table(&table, reterr);
-    ak_screen_complain(&self->screen, "(%zu rows%s)", json_array_size(rows),
+    ak_screen_complain(&self->screen, "(%zu row%s%s)", json_array_size(rows),
+                       json_array_size(rows) == 1 ? "" : "s",
                        json_is_true(json_object_get(result, "truncated"))
                            ? "; there are more: the Tool's limit"
                            : "");
     return r;
+}
+
+/* On a terminal it is only shown: what a program or a server wrote may hold escape sequences. */
+static int show_text(struct ak_exo *self, const char *text, struct ak_error **reterr)
+{
+    AK_AUTO(ak_buf) shown = AK_BUF_INIT(MAX_SHOWN);
+    size_t len = strlen(text);
+    bool pending_cr = false;
+    int r = self->screen.terminal ? ak_cells_add_shown(&shown, text, len, &pending_cr)
+                                  : ak_buf_add(&shown, text, len);
+
+    if (r >= 0 && len && text[len - 1] != '\n')
+        r = ak_buf_add(&shown, "\n", 1);
+    return r < 0 ? ak_error_set(reterr, r, "show the answer") : ak_exo_print(&shown, reterr);
 }
 
 static int show_result(struct ak_exo *self, const json_t *result, struct ak_error **reterr)
@@ -143,14 +163,12 @@ static int show_result(struct ak_exo *self, const json_t *result, struct ak_erro
 
     if (json_array_size(json_object_get(result, "columns")))
         return show_rows(self, result, reterr);
-    if (text) {
-        int r = ak_exo_write(1, text, strlen(text), reterr);
-        size_t len = strlen(text);
-        return r >= 0 && len && text[len - 1] != '\n' ? ak_exo_write(1, "\n", 1, reterr) : r;
-    }
+    if (text)
+        return show_text(self, text, reterr);
     if (json_is_integer(count) && json_object_size(result) <= 4) {
-        ak_screen_complain(&self->screen, "(%" PRId64 " rows affected)",
-                           (int64_t)json_integer_value(count));
+        ak_screen_complain(&self->screen, "(%" PRId64 " row%s affected)",
+                           (int64_t)json_integer_value(count),
+                           json_integer_value(count) == 1 ? "" : "s");
         return 0;
     }
     return ak_output_tree(self, result, reterr);
@@ -204,7 +222,7 @@ static int show_decision(const json_t *answer, struct ak_error **reterr)
                            ak_output_or(ak_json_text(answer, "rule", NULL), "-"));
     if (r >= 0 && reason)
         r = ak_output_line(reterr, "  reason: %s", reason);
-    return r < 0 ? r : allowed ? AK_EXIT_OK : AK_EXIT_FORBIDDEN;
+    return r;
 }
 
 /* The words behind "--" stand for the operation's main argument. */
@@ -245,9 +263,8 @@ int ak_verb_tool_explain(struct ak_exo *self, struct ak_error **reterr)
                         0, &answer, reterr);
     if (r < 0)
         return r;
-    if (o->output == AK_OUT_JSON || o->output == AK_OUT_YAML) {
-        r = ak_output_tree(self, answer, reterr);
-        return r < 0 ? r : AK_EXIT_OK;
-    }
-    return show_decision(answer, reterr);
+    r = o->output == AK_OUT_TABLE ? show_decision(answer, reterr)
+                                  : ak_output_tree(self, answer, reterr);
+    bool allowed = json_is_true(json_object_get(answer, "allowed"));
+    return r < 0 ? r : allowed ? AK_EXIT_OK : AK_EXIT_FORBIDDEN;
 }

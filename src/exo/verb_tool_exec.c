@@ -1,42 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exo tool exec, exo tool connect: the client of a Tool's type, in its bastion. */
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <ak/base/text.h>
 
+#include "exo/attach.h"
 #include "exo/tools.h"
 #include "exo/verbs.h"
-#include "terminal/raw.h"
-
-static int show(enum ak_exec_stream stream, const char *data, size_t len, void *user)
-{
-    (void)user;
-    return ak_exo_write(stream == AK_EXEC_STDERR ? STDERR_FILENO : STDOUT_FILENO, data, len, NULL);
-}
-
-static bool terminal_size(struct ak_exec_size *ret, void *user)
-{
-    struct signalfd_siginfo info;
-    int *resize = user;
-
-    while (read(*resize, &info, sizeof(info)) > 0)
-        ;
-    return ak_raw_size(STDIN_FILENO, &ret->columns, &ret->rows);
-}
-
-static int open_resize(struct ak_error **reterr)
-{
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGWINCH);
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? ak_error_set(reterr, -errno, "signalfd: %s", ak_code_text(-errno)) : fd;
-}
 
 static const char *make_path(struct ak_exo *self, bool tty)
 {
@@ -61,34 +32,21 @@ static const char *make_path(struct ak_exo *self, bool tty)
 static int go(struct ak_exo *self, bool tty, struct ak_error **reterr)
 {
     const char *path = make_path(self, tty);
-    AK_AUTO(ak_raw) raw = {0};
-    int resize = -1, nothing = -1, code = 0, r = 0;
+    AK_AUTO(ak_attach) attach = {0};
+    struct ak_exec_options io;
+    int nothing = -1, code = 0;
 
     if (!path)
-        return ak_error_set(reterr, AK_E_TOO_LARGE,
+        return ak_error_set(reterr, -EINVAL,
                             "the arguments are too long; give statements on standard input");
+    int r = ak_attach_init(&attach, tty, &io, reterr);
+    if (r < 0)
+        return r;
     /* A client that has its orders does not wait for keys. */
     if (!tty && isatty(STDIN_FILENO) == 1)
-        nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (tty) {
-        resize = open_resize(reterr);
-        if (resize < 0)
-            return resize;
-        r = ak_raw_init(&raw, STDIN_FILENO);
-    }
-    struct ak_exec_options io = {
-        .tty = tty,
-        .input_fd = nothing >= 0 ? nothing : STDIN_FILENO,
-        .resize_fd = resize,
-        .size = tty ? terminal_size : NULL,
-        .output = show,
-        .user = &resize,
-    };
-    r = r < 0 ? ak_error_set(reterr, r, "the terminal: %s", ak_code_text(r))
-              : ak_tools_channels(self, path, &io, &code, reterr);
-    ak_raw_done(&raw);
-    if (resize >= 0)
-        (void)close(resize);
+        io.input_fd = nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    r = ak_tools_channels(self, path, &io, &code, reterr);
+    ak_attach_done(&attach);
     if (nothing >= 0)
         (void)close(nothing);
     return r < 0 ? r : code;

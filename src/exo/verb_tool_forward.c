@@ -88,8 +88,8 @@ static void serve(void *user)
 
     if (r < 0 && r != AK_E_CANCELLED)
         (void)fprintf(stderr, "exo: connection %u: %s\n", self->number, ak_error_message(err));
-    (void)close(self->fd);
     ak_mutex_lock(&forward->lock);
+    (void)close(self->fd);
     self->ended = true;
     ak_mutex_unlock(&forward->lock);
 }
@@ -219,6 +219,20 @@ static int accept_all(struct forward *self, int listener)
     return 0;
 }
 
+/* A client that does not take what it is sent holds its thread up: it is cut. */
+static void end_all(struct forward *self)
+{
+    for (size_t i = 0; i < MAX_CONNECTIONS; i++) {
+        struct connection *one = &self->connections[i];
+        ak_mutex_lock(&self->lock);
+        if (one->used && !one->ended)
+            (void)shutdown(one->fd, SHUT_RDWR);
+        ak_mutex_unlock(&self->lock);
+        if (one->used)
+            ak_thread_join(&one->thread);
+    }
+}
+
 int ak_verb_tool_forward(struct ak_exo *self, struct ak_error **reterr)
 {
     const struct ak_exo_options *o = self->options;
@@ -252,9 +266,7 @@ int ak_verb_tool_forward(struct ak_exo *self, struct ak_error **reterr)
     if (r >= 0)
         r = accept_all(forward, listener);
     (void)close(listener);
-    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
-        if (forward->connections[i].used)
-            ak_thread_join(&forward->connections[i].thread);
+    end_all(forward);
     ak_mutex_done(&forward->lock);
     ak_free(forward);
     return r < 0 ? r : AK_EXIT_OK;
