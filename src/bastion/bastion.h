@@ -46,7 +46,7 @@ void ak_workers_reap(struct ak_bastion *self);
 struct ak_caller {
     bool is_agent;
     char name[256];
-    char *json; /* as the manager said it, compact */
+    json_t *tree; /* as the manager said it; read under the audit's lock, else by the loop only */
 };
 void ak_caller_done(struct ak_caller *self);
 /* {kind, name, namespace?, run?}; AK_E_INVALID. */
@@ -79,7 +79,9 @@ struct ak_session_said {
     size_t len;
     enum ak_statement_class class;
     const char *verdict, *rule, *code;
-    int64_t rows, bytes, milliseconds;
+    int64_t rows;
+    uint64_t bytes;
+    ak_msec milliseconds;
 };
 void ak_session_record(struct ak_session *session, const struct ak_session_said *said);
 

@@ -8,10 +8,9 @@
 
 #define MAX_RECORD (16u << 10)
 
-int ak_journal_init(struct ak_journal *self, const char *boot_id,
-                    void (*write)(const char *line, size_t len, void *user), void *user)
+int ak_journal_init(struct ak_journal *self, const char *boot_id)
 {
-    *self = (struct ak_journal){.boot_id = boot_id, .write = write, .user = user};
+    *self = (struct ak_journal){.boot_id = boot_id};
     self->entries = ak_calloc(AK_JOURNAL_RECORDS, sizeof(*self->entries));
     return self->entries ? 0 : -ENOMEM;
 }
@@ -103,16 +102,11 @@ int ak_journal_add(struct ak_journal *self, const struct ak_journal_record *reco
     self->head++;
     AK_AUTO_JSON *tree = make(self, record);
     int r = tree ? ak_json_write(tree, &text, reterr) : ak_error_oom(reterr);
-    if (r >= 0)
-        r = ak_buf_add(&text, "\n", 1);
     if (r < 0) {
         self->dropped++;
         return r;
     }
-    if (self->write)
-        self->write(text.data, text.len, self->user);
-    size_t len = --text.len;
-    text.data[len] = '\0';
+    size_t len = text.len;
     char *taken = ak_buf_take(&text);
     if (!taken) {
         self->dropped++;

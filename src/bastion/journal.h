@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Records of what was done through this bastion, until the manager has written them into its log: numbered from 1, each
- * kept as the JSON text that goes out, also to standard output (write()). At most AK_JOURNAL_RECORDS and
- * AK_JOURNAL_BYTES wait; then the oldest goes, and is counted. Pure but for write(); of one thread at a time.
+ * kept as the JSON text that goes out. At most AK_JOURNAL_RECORDS and AK_JOURNAL_BYTES wait; then the oldest goes, and
+ * is counted. Pure; of one thread at a time.
  */
 #ifndef AK_BASTION_JOURNAL_H
 #define AK_BASTION_JOURNAL_H
@@ -46,17 +46,13 @@ struct ak_journal_entry {
     size_t len;
 };
 struct ak_journal {
-    const char *boot_id;                                     /* borrowed */
-    void (*write)(const char *line, size_t len, void *user); /* with its line end; may be NULL */
-    void *user;
+    const char *boot_id;              /* borrowed */
     struct ak_journal_entry *entries; /* a ring of AK_JOURNAL_RECORDS */
     size_t first, len, bytes;
     uint64_t head, acked,
         dropped; /* the last number; the last that is written elsewhere; lost before that */
 };
-AK_MUST_USE int ak_journal_init(struct ak_journal *self, const char *boot_id,
-                                void (*write)(const char *line, size_t len, void *user),
-                                void *user);
+AK_MUST_USE int ak_journal_init(struct ak_journal *self, const char *boot_id);
 void ak_journal_done(struct ak_journal *self);
 AK_DEFINE_AUTO(ak_journal, ak_journal_done)
 /* Numbers it and keeps it. On failure (-ENOMEM) it is counted as dropped, with its number. */

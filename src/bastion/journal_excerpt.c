@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Statements that set passwords carry them. What follows such a word is hidden, up to the end of the statement: hiding
- * too much harms nobody, and the hash is over what was really said.
+ * too much harms nobody, and the hash is over what was really said. URLs lose what stands before their host.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -18,8 +18,9 @@
 #define HIDDEN " '***'"
 
 static const char *const words[] = {
-    "password",    "passwd",     "pwd",     "identified", "auth",
-    "requirepass", "masterauth", "setuser", "secret",
+    "password",   "passwd",  "pwd",     "identified",    "auth",       "requirepass",
+    "masterauth", "setuser", "secret",  "authorization", "credential", "credentials",
+    "token",      "apikey",  "api_key", "private_key",
 };
 /* Behind a word that is only a column's name. */
 static const char *const harmless[] = {"from", "is",   "in",   "not",    "and",
@@ -75,6 +76,17 @@ static size_t statement_end(const char *text, size_t len, size_t at)
     return len;
 }
 
+/* Where the host of a URL begins that has a user before it, and whose "://" stands at `at`; at: there is none. */
+static size_t userinfo_end(const char *text, size_t len, size_t at)
+{
+    if (len - at < 3 || memcmp(text + at, "://", 3) != 0)
+        return at;
+    for (size_t end = at + 3; end < len && !strchr(" \t\r\n/'\"", text[end]); end++)
+        if (text[end] == '@')
+            return end;
+    return at;
+}
+
 int ak_journal_excerpt(const char *text, size_t len, struct ak_buf *out)
 {
     size_t at = 0;
@@ -82,6 +94,12 @@ int ak_journal_excerpt(const char *text, size_t len, struct ak_buf *out)
 
     len = AK_MIN(len, AK_JOURNAL_STATEMENT);
     while (r >= 0 && at < len) {
+        size_t host = userinfo_end(text, len, at);
+        if (host > at) {
+            r = ak_buf_adds(out, "://***");
+            at = host;
+            continue;
+        }
         if (!is_word(text[at])) {
             r = ak_buf_add(out, text + at++, 1);
             continue;

@@ -66,7 +66,7 @@ static void record(struct operation *self, const char *verdict, const char *code
                                          .rule = self->decision.rule,
                                          .code = code,
                                          .rows = self->call.ret_rows,
-                                         .bytes = self->call.ret_bytes,
+                                         .bytes = (uint64_t)self->call.ret_bytes,
                                          .milliseconds = ak_now() - self->since};
 
     ak_session_record(self->session, &said);

@@ -8,6 +8,8 @@
 #include <ak/base/alloc.h>
 #include <ak/base/text.h>
 
+#include "bastion/recorder.h"
+
 #define ID 28
 
 struct ak_recording {
@@ -16,10 +18,8 @@ struct ak_recording {
     char session_id[AK_SESSION_ID];
     char *user;
     ak_msec since, since_wall, until;
-    struct ak_buf text;
-    char rest[4]; /* the beginning of a character whose end has not come */
-    size_t rest_len;
-    bool finished, truncated;
+    struct ak_recorder recorder;
+    bool finished;
     struct ak_recording *next; /* the oldest first */
 };
 
@@ -31,7 +31,7 @@ static void recording_free(struct ak_recording *self)
         at = &(*at)->next;
     if (*at)
         *at = self->next;
-    ak_buf_done(&self->text);
+    ak_recorder_done(&self->recorder);
     ak_free(self->user);
     ak_free(self);
 }
@@ -41,7 +41,7 @@ static size_t all_bytes(const struct ak_bastion *bastion)
     size_t n = 0;
 
     for (const struct ak_recording *r = bastion->recordings; r; r = r->next)
-        n += r->text.len;
+        n += r->recorder.text.len;
     return n;
 }
 
@@ -59,99 +59,58 @@ static bool make_room(struct ak_bastion *bastion, size_t len)
     return true;
 }
 
+static int begin(struct ak_recording *self, unsigned columns, unsigned rows)
+{
+    const struct ak_target *t = &self->bastion->settings->target;
+    AK_AUTO_TEXT char *title = ak_asprintf("%s/%s", t->ns, t->name);
+    const struct ak_recorder_options options = {.columns = (unsigned short)columns,
+                                                .rows = (unsigned short)rows,
+                                                .start = self->since_wall,
+                                                .title = title};
+
+    return title ? ak_recorder_init(&self->recorder, &options) : -ENOMEM;
+}
+
 struct ak_recording *ak_recording_new(struct ak_bastion *bastion, const struct ak_session *session,
                                       unsigned columns, unsigned rows)
 {
     struct ak_recording *self = ak_new0(struct ak_recording), **at = &bastion->recordings;
     unsigned char random[10];
 
-    if (!self || RAND_bytes(random, sizeof(random)) != 1 ||
-        !(self->user = ak_strdup(ak_session_caller(session)->name))) {
-        ak_free(self);
+    if (!self)
+        return NULL;
+    self->bastion = bastion;
+    self->since = ak_now();
+    self->since_wall = ak_wall_now();
+    self->user = ak_strdup(ak_session_caller(session)->name);
+    if (!self->user || RAND_bytes(random, sizeof(random)) != 1 || begin(self, columns, rows) < 0) {
+        recording_free(self);
         return NULL;
     }
     for (size_t i = 0; i < sizeof(random); i++)
         (void)snprintf(self->id + 2 * i, 3, "%02x", random[i]);
     (void)snprintf(self->session_id, sizeof(self->session_id), "%s", ak_session_id(session));
-    self->bastion = bastion;
-    self->since = ak_now();
-    self->since_wall = ak_wall_now();
-    self->text.max = AK_RECORDING_MAX;
-    if (ak_buf_addf(
-            &self->text,
-            "{\"version\":2,\"width\":%u,\"height\":%u,\"timestamp\":%lld,\"title\":\"%s/%s\","
-            "\"env\":{\"TERM\":\"xterm-256color\"}}\n",
-            columns ? columns : 80, rows ? rows : 24, (long long)(self->since_wall / 1000),
-            bastion->settings->target.ns, bastion->settings->target.name) < 0) {
-        ak_free(self->user);
-        ak_free(self);
-        return NULL;
-    }
     while (*at)
         at = &(*at)->next;
     *at = self;
     return self;
 }
 
-static void add_event(struct ak_recording *self, char type, const char *data, size_t len)
-{
-    size_t before = self->text.len;
-    ak_msec at = ak_now() - self->since;
-
-    if (self->truncated)
-        return;
-    if (!make_room(self->bastion, len) ||
-        ak_buf_addf(&self->text, "[%lld.%03d,\"%c\",", (long long)(at / 1000), (int)(at % 1000),
-                    type) < 0 ||
-        ak_buf_add_json_string(&self->text, data, len) < 0 || ak_buf_adds(&self->text, "]\n") < 0) {
-        if (self->text.data) {
-            self->text.len = before;
-            self->text.data[before] = '\0';
-        }
-        self->truncated = true;
-    }
-}
-
-/* Bytes at the end that begin a UTF-8 character whose others are missing. */
-static size_t unfinished(const char *data, size_t len)
-{
-    for (size_t back = 1; back <= 3 && back <= len; back++) {
-        unsigned char c = (unsigned char)data[len - back];
-        size_t needs = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
-
-        if ((c & 0xc0) == 0x80)
-            continue;
-        return needs > back ? back : 0;
-    }
-    return 0;
-}
-
 void ak_recording_output(struct ak_recording *self, const char *data, size_t len)
 {
-    AK_AUTO(ak_buf) text = AK_BUF_INIT(1u << 20);
-    size_t rest;
-
-    if (!self || !len)
+    if (!self)
         return;
-    if (ak_buf_add(&text, self->rest, self->rest_len) < 0 || ak_buf_add(&text, data, len) < 0) {
-        self->truncated = true;
-        return;
-    }
-    rest = unfinished(text.data, text.len);
-    memcpy(self->rest, text.data + text.len - rest, rest);
-    self->rest_len = rest;
-    if (text.len > rest)
-        add_event(self, 'o', text.data, text.len - rest);
+    if (make_room(self->bastion, len))
+        ak_recorder_output(&self->recorder, data, len, ak_now() - self->since);
+    else
+        self->recorder.truncated = true;
 }
 
 void ak_recording_resize(struct ak_recording *self, unsigned columns, unsigned rows)
 {
-    char text[32];
-
-    if (!self)
-        return;
-    (void)snprintf(text, sizeof(text), "%ux%u", columns, rows);
-    add_event(self, 'r', text, strlen(text));
+    if (self)
+        ak_recorder_resize(&self->recorder, (unsigned short)columns, (unsigned short)rows,
+                           ak_now() - self->since);
 }
 
 static int write_meta(const struct ak_recording *self, struct ak_buf *out)
@@ -162,13 +121,14 @@ static int write_meta(const struct ak_recording *self, struct ak_buf *out)
 
     if (r >= 0)
         r = ak_buf_add_json_string(out, self->user, strlen(self->user));
-    return r < 0 ? r
-                 : ak_buf_addf(out,
-                               ",\"startTime\":\"%s\",\"durationSeconds\":%lld,\"bytes\":%zu,"
-                               "\"truncated\":%s}",
-                               ak_format_rfc3339(self->since_wall, time),
-                               (long long)((self->until - self->since) / 1000), self->text.len,
-                               self->truncated ? "true" : "false");
+    return r < 0
+               ? r
+               : ak_buf_addf(out,
+                             ",\"startTime\":\"%s\",\"durationSeconds\":%lld,\"bytes\":%zu,"
+                             "\"truncated\":%s}",
+                             ak_format_rfc3339(self->since_wall, time),
+                             (long long)((self->until - self->since) / 1000),
+                             self->recorder.text.len, self->recorder.truncated ? "true" : "false");
 }
 
 void ak_recording_finish(struct ak_recording *self)
@@ -179,6 +139,7 @@ void ak_recording_finish(struct ak_recording *self)
         return;
     self->finished = true;
     self->until = ak_now();
+    ak_recorder_finish(&self->recorder, self->until - self->since);
     if (write_meta(self, &meta) >= 0)
         ak_watch_recording(self->bastion, meta.data);
 }
@@ -223,8 +184,8 @@ void ak_recordings_handle(struct ak_http_exchange *ex, void *user)
         (void)ak_error_set(&err, AK_E_NOT_FOUND, "there is no such recording");
         ak_bastion_refuse(ex, 404, err, NULL);
     } else if (get) {
-        ak_http_reply_text(ex, 200, "application/x-asciicast", ak_buf_text(&r->text), r->text.len,
-                           NULL);
+        ak_http_reply_text(ex, 200, "application/x-asciicast", ak_buf_text(&r->recorder.text),
+                           r->recorder.text.len, NULL);
     } else {
         recording_free(r);
         ak_http_reply_text(ex, 204, "text/plain", "", 0, NULL);

@@ -8,8 +8,7 @@
 
 #include "bastion/bastion.h"
 
-#define AK_RECORDING_MAX (8u << 20)   /* bytes of one; then it is marked as truncated */
-#define AK_RECORDINGS_MAX (32u << 20) /* of all; the oldest finished one makes room */
+#define AK_RECORDINGS_MAX (32u << 20) /* bytes of all; the oldest finished one makes room */
 
 /* NULL: there is no room or memory for it; the other functions take NULL. */
 struct ak_recording *ak_recording_new(struct ak_bastion *bastion, const struct ak_session *session,

@@ -117,33 +117,32 @@ static int add_session(struct ak_session *s, struct ak_buf *out)
     uint64_t in = s->bytes_in, bytes_out = s->bytes_out, statements = s->n_statements;
     ak_mutex_unlock(&s->lock);
     r = ak_buf_addf(out,
-                    "{\"id\":\"%s\",\"kind\":\"%s\",\"caller\":%s,\"startTime\":\"%s\","
+                    "{\"id\":\"%s\",\"kind\":\"%s\",\"startTime\":\"%s\","
                     "\"lastActivityTime\":\"%s\",\"busy\":%s,\"readOnly\":%s,\"bytesIn\":%llu,"
-                    "\"bytesOut\":%llu,\"statements\":%llu}",
-                    s->id, ak_session_kind_name(s->kind), s->caller.json,
-                    ak_format_rfc3339(s->since_wall, since), ak_format_rfc3339(wall - ago, active),
-                    busy ? "true" : "false", s->read_only ? "true" : "false",
-                    (unsigned long long)in, (unsigned long long)bytes_out,
-                    (unsigned long long)statements);
-    return r;
+                    "\"bytesOut\":%llu,\"statements\":%llu,\"caller\":",
+                    s->id, ak_session_kind_name(s->kind), ak_format_rfc3339(s->since_wall, since),
+                    ak_format_rfc3339(wall - ago, active), busy ? "true" : "false",
+                    s->read_only ? "true" : "false", (unsigned long long)in,
+                    (unsigned long long)bytes_out, (unsigned long long)statements);
+    if (r >= 0) /* the journal reads it on other threads, and reading changes nothing */
+        r = ak_json_write(s->caller.tree, out, NULL);
+    return r < 0 ? r : ak_buf_adds(out, "}");
 }
 
 int ak_bastion_write_state(struct ak_bastion *self, struct ak_buf *out)
 {
     char start[AK_RFC3339_SIZE], used[AK_RFC3339_SIZE];
-    struct ak_audit *a = &self->audit;
+    const struct ak_audit_counts audit = ak_audit_counts(&self->audit);
     int r = ak_buf_addf(out, "{\"bootID\":\"%s\",\"startTime\":\"%s\",\"lastUsed\":\"%s\",",
                         self->boot_id, ak_format_rfc3339_micro(self->started_wall, start),
                         ak_format_rfc3339_micro(self->last_used_wall, used));
 
-    ak_mutex_lock(&a->lock);
-    unsigned long long head = a->head, acked = a->acked, dropped = a->dropped;
-    ak_mutex_unlock(&a->lock);
     if (r >= 0)
         r = ak_buf_addf(out,
                         "\"auditHead\":%llu,\"auditAcked\":%llu,\"auditDropped\":%llu,"
                         "\"ending\":%s,\"sessions\":[",
-                        head, acked, dropped, self->ending ? "true" : "false");
+                        (unsigned long long)audit.head, (unsigned long long)audit.acked,
+                        (unsigned long long)audit.dropped, self->ending ? "true" : "false");
     for (struct ak_session *s = self->sessions; r >= 0 && s; s = s->next) {
         r = s == self->sessions ? 0 : ak_buf_adds(out, ",");
         if (r >= 0)
@@ -215,7 +214,10 @@ static void on_ack(struct ak_http_exchange *ex, void *user)
         reply_plain(ex, 400, "seq: must be a number\n");
         return;
     }
-    ak_audit_ack(&self->audit, (uint64_t)json_integer_value(seq));
+    if (ak_audit_ack(&self->audit, (uint64_t)json_integer_value(seq)) < 0) {
+        reply_plain(ex, 400, "seq: there is no such record\n");
+        return;
+    }
     ak_http_reply_text(ex, 200, "application/json", "{}", 2, NULL);
 }
 
@@ -271,16 +273,16 @@ static void on_metrics(struct ak_http_exchange *ex, void *user)
     struct ak_bastion *self = user;
     AK_AUTO(ak_buf) out = AK_BUF_INIT(64u << 10);
 
-    ak_mutex_lock(&self->audit.lock);
-    unsigned long long head = self->audit.head, dropped = self->audit.dropped;
-    ak_mutex_unlock(&self->audit.lock);
+    const struct ak_audit_counts audit = ak_audit_counts(&self->audit);
+
     (void)!ak_buf_addf(&out,
                        "# TYPE agentkube_bastion_sessions gauge\nagentkube_bastion_sessions %zu\n"
                        "# TYPE agentkube_bastion_audit_records_total counter\n"
                        "agentkube_bastion_audit_records_total %llu\n"
                        "# TYPE agentkube_bastion_audit_dropped_total counter\n"
                        "agentkube_bastion_audit_dropped_total %llu\n",
-                       self->n_sessions, head, dropped);
+                       self->n_sessions, (unsigned long long)audit.head,
+                       (unsigned long long)audit.dropped);
     ak_http_reply_text(ex, 200, "text/plain; version=0.0.4; charset=utf-8", ak_buf_text(&out),
                        out.len, NULL);
 }
@@ -313,10 +315,9 @@ static void look_at_session(struct ak_bastion *self, struct ak_session *s, ak_ms
 
 static bool is_taken(struct ak_bastion *self)
 {
-    ak_mutex_lock(&self->audit.lock);
-    bool all = self->audit.acked >= self->audit.head;
-    ak_mutex_unlock(&self->audit.lock);
-    return all && ak_recordings_left(self) == 0;
+    const struct ak_audit_counts audit = ak_audit_counts(&self->audit);
+
+    return audit.acked >= audit.head && ak_recordings_left(self) == 0;
 }
 
 static void tick_end(struct serve *serve, ak_msec now)
@@ -567,13 +568,13 @@ static void close_all(struct serve *self)
 
 int ak_bastion_serve(const struct ak_bastion_settings *settings, struct ak_error **reterr)
 {
-    static struct serve self; /* the audit's ring is large */
+    static struct serve self; /* threads that hang are left behind, and still look at it */
     struct ak_bastion *b = &self.b;
     int r;
 
     self = (struct serve){.signal_fd = -1, .b = {.settings = settings}};
-    ak_audit_init(&b->audit, &settings->target, b->boot_id, wake_audit, b);
-    r = ak_loop_new(&b->loop, reterr);
+    r = ak_audit_init(&b->audit, &settings->target, b->boot_id, STDOUT_FILENO, wake_audit, b);
+    r = r < 0 ? ak_error_oom(reterr) : ak_loop_new(&b->loop, reterr);
     if (r >= 0)
         r = open_signals(&self, reterr);
     if (r >= 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <ak/base/alloc.h>
+#include <ak/base/secret.h>
 #include <ak/base/text.h>
 #include <ak/json/json.h>
 
@@ -26,8 +27,9 @@ struct ak_statement {
     bool by_handle; /* ak_session_done() does not find it */
     enum ak_statement_class class;
     ak_msec since;
-    char hash[AK_AUDIT_HASH];
-    char text[AK_AUDIT_TEXT + 8];
+    char hash[AK_JOURNAL_HASH_SIZE]; /* "": there was no memory for it */
+    size_t len;
+    char text[AK_JOURNAL_STATEMENT];
 };
 
 /* The lock of a session that a const function takes is no part of what it says. */
@@ -110,29 +112,35 @@ void ak_session_busy(struct ak_session *self, bool busy)
 
 /* --- statements --- */
 
+static void hash_of(const char *text, size_t len, char ret[static AK_JOURNAL_HASH_SIZE])
+{
+    if (ak_journal_hash(text, len, ret) < 0)
+        ret[0] = '\0';
+}
+
 void ak_session_record(struct ak_session *self, const struct ak_session_said *said)
 {
-    char text[AK_AUDIT_TEXT + 8], hash[AK_AUDIT_HASH];
+    char hash[AK_JOURNAL_HASH_SIZE];
 
-    ak_audit_text(said->text, said->len, text);
-    ak_audit_hash(said->text, said->len, hash);
-    const struct ak_audit_entry entry = {
+    hash_of(said->text, said->len, hash);
+    const struct ak_journal_record record = {
         .session_id = self->id,
-        .kind = kind_names[self->kind],
-        .caller = self->caller.json,
+        .session_kind = kind_names[self->kind],
+        .caller = self->caller.tree,
         .operation = said->operation,
-        .class = said->class,
-        .text = text,
-        .hash = hash,
+        .class_ = said->class,
+        .statement = said->text,
+        .statement_len = said->len,
+        .statement_hash = hash[0] ? hash : NULL,
         .verdict = said->verdict,
         .rule = said->rule,
         .code = said->code,
         .rows = said->rows,
         .bytes = said->bytes,
-        .milliseconds = said->milliseconds,
+        .duration = said->milliseconds,
     };
 
-    ak_audit_add(&self->bastion->audit, &entry);
+    ak_audit_add(&self->bastion->audit, &record);
 }
 
 /* What a caller who may only read cannot do; NULL: let the system decide. */
@@ -151,16 +159,19 @@ static int refuse(struct ak_session *self, enum ak_statement_class class, const 
                   size_t len, const char *why, struct ak_error **reterr)
 {
     const char *rule = self->minted ? "spec.permissions" : "readOnly";
-    const struct ak_session_said said = {.operation = "",
-                                         .text = text,
-                                         .len = len,
-                                         .class = class,
-                                         .verdict = "Refused",
-                                         .rule = rule,
-                                         .rows = -1};
+    const struct ak_session_said said = {
+        .text = text, .len = len, .class = class, .verdict = "Refused", .rule = rule, .rows = -1};
 
     ak_session_record(self, &said);
     return ak_error_set(reterr, AK_E_FORBIDDEN, "%s: %s", rule, why);
+}
+
+/* What it says may be a password. */
+static void statement_free(struct ak_statement *st)
+{
+    ak_session_unref(st->session);
+    ak_wipe(st->text, sizeof(st->text));
+    ak_free(st);
 }
 
 static int begin(struct ak_session *self, enum ak_statement_class class, const char *text,
@@ -179,8 +190,9 @@ static int begin(struct ak_session *self, enum ak_statement_class class, const c
     statement->by_handle = by_handle;
     statement->class = class;
     statement->since = ak_now();
-    ak_audit_text(text, len, statement->text);
-    ak_audit_hash(text, len, statement->hash);
+    statement->len = AK_MIN(len, sizeof(statement->text));
+    memcpy(statement->text, text, statement->len);
+    hash_of(text, len, statement->hash);
     ak_mutex_lock(&self->lock);
     bool full = self->n_under_way >= AK_SESSION_MAX_STATEMENTS;
     if (!full) {
@@ -193,8 +205,7 @@ static int begin(struct ak_session *self, enum ak_statement_class class, const c
     }
     ak_mutex_unlock(&self->lock);
     if (full) {
-        ak_session_unref(self);
-        ak_free(statement);
+        statement_free(statement);
         return ak_error_set(reterr, -ENOBUFS, "more than %d statements are under way",
                             AK_SESSION_MAX_STATEMENTS);
     }
@@ -206,26 +217,25 @@ static void finish(struct ak_statement *st, int64_t rows, uint64_t bytes, int co
                    const char *server_code)
 {
     struct ak_session *self = st->session;
-    const struct ak_audit_entry entry = {
+    const struct ak_journal_record record = {
         .session_id = self->id,
-        .kind = kind_names[self->kind],
-        .caller = self->caller.json,
-        .operation = "",
-        .class = st->class,
-        .text = st->text,
-        .hash = st->hash,
+        .session_kind = kind_names[self->kind],
+        .caller = self->caller.tree,
+        .class_ = st->class,
+        .statement = st->text,
+        .statement_len = st->len,
+        .statement_hash = st->hash[0] ? st->hash : NULL,
         .verdict = code < 0 ? "Failed" : "Allowed",
         .code = server_code ? server_code
                 : code < 0  ? ak_code_text(code)
                             : NULL,
         .rows = rows,
-        .bytes = (int64_t)bytes,
-        .milliseconds = ak_now() - st->since,
+        .bytes = bytes,
+        .duration = ak_now() - st->since,
     };
 
-    ak_audit_add(&self->bastion->audit, &entry);
-    ak_session_unref(self);
-    ak_free(st);
+    ak_audit_add(&self->bastion->audit, &record);
+    statement_free(st);
 }
 
 /* Out of its session's list. NULL: which; the oldest of this thread. */
@@ -329,8 +339,8 @@ void *ak_session_data(struct ak_session *self, void *(*make)(void *user), void *
 
 void ak_caller_done(struct ak_caller *self)
 {
-    ak_free(self->json);
-    self->json = NULL;
+    json_decref(self->tree);
+    self->tree = NULL;
 }
 
 int ak_caller_read(const json_t *tree, struct ak_caller *ret, struct ak_error **reterr)
@@ -345,9 +355,10 @@ int ak_caller_read(const json_t *tree, struct ak_caller *ret, struct ak_error **
     r = ak_json_write(tree, &text, reterr);
     if (r < 0)
         return r;
-    *ret = (struct ak_caller){.is_agent = ak_streq(kind, "Agent"), .json = ak_buf_take(&text)};
+    *ret = (struct ak_caller){.is_agent = ak_streq(kind, "Agent")};
     (void)snprintf(ret->name, sizeof(ret->name), "%s", name);
-    return ret->json ? 0 : ak_error_oom(reterr);
+    ret->tree = ak_json_copy(tree);
+    return ret->tree ? 0 : ak_error_oom(reterr);
 }
 
 struct ak_session *ak_session_ref(struct ak_session *self)
@@ -391,7 +402,7 @@ int ak_session_open(struct ak_bastion *bastion, const struct ak_session_options 
         return ak_error_set(reterr, -EBUSY, "spec.maxSessions: %zu sessions are open",
                             bastion->n_sessions);
     self = ak_new0(struct ak_session);
-    if (!self || ak_cancel_init(&self->cancel) < 0 || make_id(self->id) < 0) {
+    if (!self || make_id(self->id) < 0 || ak_cancel_init(&self->cancel) < 0) {
         ak_free(self);
         return ak_error_oom(reterr);
     }
@@ -401,7 +412,7 @@ int ak_session_open(struct ak_bastion *bastion, const struct ak_session_options 
     self->read_only = options->read_only;
     self->minted = ak_target_is_minted(&bastion->settings->target);
     self->caller = *options->caller;
-    options->caller->json = NULL;
+    options->caller->tree = NULL;
     self->end = options->end;
     self->owner = options->owner;
     atomic_init(&self->refs, 1);

@@ -144,11 +144,8 @@ void ak_watch_end(struct ak_bastion *self)
 static uint64_t begin_of(struct ak_http_exchange *ex, struct ak_audit *audit)
 {
     const char *query = ak_http_query(ex);
-    uint64_t seq;
+    uint64_t seq = ak_audit_counts(audit).acked;
 
-    ak_mutex_lock(&audit->lock);
-    seq = audit->acked;
-    ak_mutex_unlock(&audit->lock);
     if (ak_has_prefix(query, "after="))
         (void)!ak_parse_u64(query + 6, &seq);
     return seq;

@@ -14,13 +14,6 @@
 
 #include "bastion/journal.h"
 
-static void collect(const char *line, size_t len, void *user)
-{
-    struct ak_buf *out = user;
-    assert_int_equal(line[len - 1], '\n');
-    assert_true(ak_buf_add(out, line, len) >= 0 || out->len);
-}
-
 static struct ak_journal_record record_of(const char *statement)
 {
     return (struct ak_journal_record){
@@ -42,12 +35,11 @@ static struct ak_journal_record record_of(const char *statement)
 
 static void records_are_numbered_kept_and_acknowledged(void **state)
 {
-    AK_AUTO(ak_buf) out = AK_BUF_INIT(1u << 20);
     AK_AUTO(ak_journal) journal = {0};
     AK_AUTO_JSON *caller = json_pack("{ssss}", "kind", "Person", "name", "alice");
 
     (void)state;
-    assert_int_equal(ak_journal_init(&journal, "boot", collect, &out), 0);
+    assert_int_equal(ak_journal_init(&journal, "boot"), 0);
     for (int i = 0; i < 3; i++) {
         struct ak_journal_record r = record_of("select 1");
         r.caller = caller;
@@ -67,7 +59,6 @@ static void records_are_numbered_kept_and_acknowledged(void **state)
     assert_null(json_object_get(tree, "rows"));
     assert_null(json_object_get(tree, "rule"));
     assert_int_equal(json_integer_value(json_object_get(tree, "seq")), 1);
-    assert_true(ak_has_prefix(ak_buf_text(&out), first->text));
     assert_int_equal(ak_journal_ack(&journal, 2), 0);
     assert_int_equal(ak_journal_next(&journal, 0)->seq, 3);
     assert_int_equal(ak_journal_ack(&journal, 1), 0);
@@ -83,7 +74,7 @@ static void too_many_push_the_oldest_out_and_are_counted(void **state)
     AK_AUTO(ak_journal) journal = {0};
 
     (void)state;
-    assert_int_equal(ak_journal_init(&journal, "boot", NULL, NULL), 0);
+    assert_int_equal(ak_journal_init(&journal, "boot"), 0);
     for (int i = 0; i < AK_JOURNAL_RECORDS + 10; i++) {
         struct ak_journal_record r = record_of("select 1");
         assert_int_equal(ak_journal_add(&journal, &r, NULL), 0);
@@ -102,7 +93,7 @@ static void large_ones_are_limited_together(void **state)
     (void)state;
     memset(text, '\x01', sizeof(text) - 1); /* six bytes each, as JSON */
     text[sizeof(text) - 1] = '\0';
-    assert_int_equal(ak_journal_init(&journal, "boot", NULL, NULL), 0);
+    assert_int_equal(ak_journal_init(&journal, "boot"), 0);
     for (int i = 0; i < 1000; i++) {
         struct ak_journal_record r = record_of(text);
         assert_int_equal(ak_journal_add(&journal, &r, NULL), 0);
@@ -129,6 +120,11 @@ static void passwords_are_hidden(void **state)
         {"create table t(password text)", "create table t(password text)"},
         {"select password, name from users", "select password, name from users"},
         {"password", "password"},
+        {"COPY t FROM PROGRAM 'curl https://me:pw@host/x'",
+         "COPY t FROM PROGRAM 'curl https://***@host/x'"},
+        {"open http://host/a@b", "open http://host/a@b"},
+        {"select '://'", "select '://'"},
+        {"{\"header\":\"Authorization: Bearer x\"}", "{\"header\":\"Authorization '***'"},
     };
     (void)state;
     for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
@@ -144,7 +140,7 @@ static void any_bytes_are_a_statement(void **state)
     AK_AUTO_JSON *tree = NULL;
 
     (void)state;
-    assert_int_equal(ak_journal_init(&journal, "boot", NULL, NULL), 0);
+    assert_int_equal(ak_journal_init(&journal, "boot"), 0);
     struct ak_journal_record r = record_of("select '\xff\xfe'");
     assert_int_equal(ak_journal_add(&journal, &r, NULL), 0);
     const struct ak_journal_entry *first = ak_journal_next(&journal, 0);
@@ -157,7 +153,7 @@ static void without_memory_a_record_is_counted_as_lost(void **state)
     AK_AUTO(ak_journal) journal = {0};
 
     (void)state;
-    assert_int_equal(ak_journal_init(&journal, "boot", NULL, NULL), 0);
+    assert_int_equal(ak_journal_init(&journal, "boot"), 0);
     for (int i = 0;; i++) {
         struct ak_journal_record r = record_of("select 1");
         ak_alloc_fail_after(i);
