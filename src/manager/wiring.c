@@ -6,7 +6,9 @@
 #include <ak/base/text.h>
 #include <ak/kube/config.h>
 #include <ak/manage/manager.h>
+#include <assert.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -83,6 +85,7 @@ static const struct ak_route routes[] = {
 /* clang-format on */
 
 enum { MCP, GATEWAY, CLAW, UNSERVED_MAX };
+#define CONTROLLERS_MAX 6
 
 struct wiring {
     struct ak_agents agents; /* what routes, the collector and services get as `user` */
@@ -384,6 +387,35 @@ static int run(struct wiring *w, const struct ak_manager_options *options, struc
     return r;
 }
 
+/* The gate of namespaces, which comes last, is the webhook's business only. */
+static size_t make_controllers(struct wiring *w, struct ak_controller_options ret[CONTROLLERS_MAX])
+{
+    const struct ak_options *o = w->agents.options;
+    const struct ak_controller_options all[] = {
+        {.name = "agent",
+         .kind = "Agent",
+         .reconcile = ak_agent_reconcile,
+         .workers = (int)o->workers},
+        {.name = "tool",
+         .kind = "Tool",
+         .reconcile = ak_tool_reconcile,
+         .user = &w->tool,
+         .workers = (int)o->workers},
+        unserved_controller("mcp", &ak_mcp_kind, &w->unserved[MCP]),
+        unserved_controller("llmgateway", &ak_gateway_kind, &w->unserved[GATEWAY]),
+        unserved_controller("claw", &ak_claw_kind, &w->unserved[CLAW]),
+        {.name = "gate",
+         .kind = "Namespace",
+         .reconcile = ak_gate_reconcile,
+         .user = &w->admission,
+         .workers = 1},
+    };
+    static_assert(AK_ARRAY_LEN(all) == CONTROLLERS_MAX, "every controller has a place");
+
+    memcpy(ret, all, sizeof(all));
+    return AK_ARRAY_LEN(all) - !o->webhook;
+}
+
 int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
 {
     const struct ak_clock *clock = ak_clock_system();
@@ -394,25 +426,7 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
     bool reachable = ak_invoke_address(o->pod_ip, o->invoke_address, o->invoke_port, address);
     struct ak_source picked_sources[AK_ARRAY_LEN(sources)];
     struct ak_route picked_routes[AK_ARRAY_LEN(routes)];
-    const struct ak_controller_options controllers[] = {
-        {.name = "agent",
-         .kind = "Agent",
-         .reconcile = ak_agent_reconcile,
-         .workers = (int)o->workers},
-        {.name = "tool",
-         .kind = "Tool",
-         .reconcile = ak_tool_reconcile,
-         .user = &w.tool,
-         .workers = (int)o->workers},
-        unserved_controller("mcp", &ak_mcp_kind, &w.unserved[MCP]),
-        unserved_controller("llmgateway", &ak_gateway_kind, &w.unserved[GATEWAY]),
-        unserved_controller("claw", &ak_claw_kind, &w.unserved[CLAW]),
-        {.name = "gate",
-         .kind = "Namespace",
-         .reconcile = ak_gate_reconcile,
-         .user = &w.admission,
-         .workers = 1},
-    };
+    struct ak_controller_options controllers[CONTROLLERS_MAX];
     int r = load_config(o, &config, reterr);
     if (r >= 0)
         r = make_identity(o, identity, sizeof(identity), reterr);
@@ -429,7 +443,7 @@ int ak_wiring_run(const struct ak_options *o, struct ak_error **reterr)
         .routes = picked_routes,
         .n_routes = pick_routes(o, picked_routes),
         .controllers = controllers,
-        .n_controllers = AK_ARRAY_LEN(controllers) - !o->webhook,
+        .n_controllers = make_controllers(&w, controllers),
         .user = &w.agents,
         .leader_elect = o->leader_elect,
         .leader = {.address_annotation = AK_INVOKE_ADDRESS_ANNOTATION,
