@@ -89,6 +89,8 @@ struct ak_invoke_call {
     int operation_status;             /* that the bastion gave; 0: none yet */
     bool engine_asks;                 /* the bastion wants an approval */
     bool again;                       /* it was begun once more */
+    bool is_approved;                 /* and had used an approval up before */
+    bool bastion_ends;                /* what it answered to the upgrade */
     const char *upgrade_lines[8];     /* of the request, that go on with it; NULL-terminated */
     struct ak_http_tunnel *tunnel;
     struct ak_http_upgrade_relay *upgrade;

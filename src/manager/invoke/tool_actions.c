@@ -53,6 +53,7 @@ static void fill_call(const struct ak_invoke_call *call, struct ak_tools_call *r
         .operation = operation_of(q),
         .arguments = q->arguments,
         .read_only = q->read_only,
+        .is_approved = call->is_approved,
         .hold = AK_SECONDS(q->hold),
         .cancel = &call->gone,
     };
@@ -165,6 +166,8 @@ static int refuse_session(struct ak_invoke_call *call, const struct ak_http_repl
 
     if (reply->body.len && ak_json_parse(reply->body.data, reply->body.len, &tree, NULL) >= 0)
         message = ak_json_text(tree, "message", NULL);
+    call->bastion_ends =
+        reply->status == 503 && ak_streq(ak_json_text(tree, "reason", NULL), AK_TOOLS_ENDING);
     if (reply->status < 400 || reply->status > 599)
         return ak_invoke_error(&call->err, 502, "the answer to the upgrade is %d", reply->status);
     return ak_invoke_error_later(&call->err, reply->status, reply->retry_after, "%.1024s",
@@ -240,9 +243,13 @@ int ak_invoke_open_session(struct ak_invoke_call *call)
             r = open_to_bastion(call);
         if (r > 0)
             return 0;
-        if (!call->use || ak_error_http_status(call->err) || r == AK_E_CANCELLED)
+        bool ends = call->bastion_ends && i == 0;
+        if (!call->use || r == AK_E_CANCELLED || (!ends && ak_error_http_status(call->err)))
             return r;
-        ak_tools_use_failed(call->use);
+        if (ends)
+            ak_tools_use_ended(call->use);
+        else
+            ak_tools_use_failed(call->use);
         call->use = ak_tools_close(call->use);
         if (i == 0) {
             call->err = ak_error_free(call->err);

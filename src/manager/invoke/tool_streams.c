@@ -68,8 +68,19 @@ static int on_data(const char *data, size_t len, void *user)
     return 0;
 }
 
+/* The whole call once more, with the next bastion or with what this one asked for. */
+static void begin_again(struct ak_invoke_call *call)
+{
+    call->is_approved = call->is_approved || ak_tools_use_is_approved(call->use);
+    call->use = ak_tools_close(call->use);
+    ak_buf_clear(&call->body);
+    call->operation_status = 0;
+    call->outcome = AK_OUTCOME_ANSWER;
+    ak_invoke_put(call, AK_LANE_TOOLS, ak_invoke_act);
+}
+
 /* Nothing can have been sent to a bastion that went a moment ago: there will be another one. Once. */
-static bool begin_again(struct ak_invoke_call *call, int code, const struct ak_error *err)
+static bool was_unsent(struct ak_invoke_call *call, int code, const struct ak_error *err)
 {
     bool unsent = code == -EKEYREJECTED || ak_streq(ak_error_reason(err), AK_HTTP_NOT_CONNECTED);
 
@@ -77,17 +88,39 @@ static bool begin_again(struct ak_invoke_call *call, int code, const struct ak_e
         return false;
     call->again = true;
     ak_tools_use_failed(call->use);
-    call->use = ak_tools_close(call->use);
-    call->outcome = AK_OUTCOME_ANSWER;
-    ak_invoke_put(call, AK_LANE_TOOLS, ak_invoke_act);
+    return true;
+}
+
+/* The bastion was about to end, and did nothing. Once, too. */
+static bool was_too_late(struct ak_invoke_call *call)
+{
+    AK_AUTO_JSON *tree = NULL;
+
+    if (call->operation_status != 503 || call->again || !call->body.len ||
+        ak_json_parse(call->body.data, call->body.len, &tree, NULL) < 0 ||
+        !ak_streq(ak_json_text(tree, "reason", NULL), AK_TOOLS_ENDING))
+        return false;
+    call->again = true;
+    ak_tools_use_ended(call->use);
+    return true;
+}
+
+/* It wants an approval, which is found out with its answer only. */
+static bool wants_approval(struct ak_invoke_call *call)
+{
+    if (call->operation_status != 428 || call->engine_asks)
+        return false;
+    call->engine_asks = true;
     return true;
 }
 
 /* There is no answer, or not a whole one. */
 static void fail(struct ak_invoke_call *call, int code, const struct ak_error *err)
 {
-    if (begin_again(call, code, err))
+    if (was_unsent(call, code, err)) {
+        begin_again(call);
         return;
+    }
     if (code != AK_E_CANCELLED && code != -ETIMEDOUT)
         ak_tools_use_failed(call->use);
     ak_buf_clear(&call->body);
@@ -118,13 +151,8 @@ static void on_end(int code, const struct ak_error *err, void *user)
         ak_invoke_end(call, 0);
     } else if (code < 0) {
         fail(call, code, err);
-    } else if (call->operation_status == 428 && !call->engine_asks) {
-        call->engine_asks = true;
-        call->use = ak_tools_close(call->use);
-        ak_buf_clear(&call->body);
-        call->operation_status = 0;
-        call->outcome = AK_OUTCOME_ANSWER;
-        ak_invoke_put(call, AK_LANE_TOOLS, ak_invoke_act);
+    } else if (wants_approval(call) || was_too_late(call)) {
+        begin_again(call);
     } else {
         call->status = call->operation_status; /* the bastion's own words */
         ak_invoke_reply(call);

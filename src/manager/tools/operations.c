@@ -143,14 +143,17 @@ int ak_tools_prepare(struct ak_tools *self, const struct ak_tools_call *call, bo
         .read_only = use && use->read_only,
         .class = ak_statement_class_name(d.class),
     };
-    if (asks)
+    bool settles = asks && !call->is_approved;
+    if (settles)
         r = settle_approval(self, &ask, false, reterr);
     if (r >= 0)
         r = ak__tools_await_bastion(self, use, call, reterr);
     if (r >= 0)
         r = write_body(call, use, asks, body, reterr);
-    if (r >= 0 && asks)
+    if (r >= 0 && settles)
         r = settle_approval(self, &ask, true, reterr);
+    if (r >= 0)
+        use->is_approved = asks;
     if (r < 0) {
         (void)ak_tools_close(use);
         return r;

@@ -54,11 +54,12 @@ struct ak_run_target;
 #define AK_TOOLS_MAX_CALLS_OF_AGENT 4 /* operations under way */
 #define AK_TOOLS_MAX_CALLS_OF_TOOL                                                                 \
     32 /* operations and streams under way, or waiting for a bastion */
-#define AK_TOOLS_MAX_ARGUMENTS (1u << 20)        /* bytes of an operation's arguments */
-#define AK_TOOLS_MAX_RESULT (8u << 20)           /* bytes of its result */
-#define AK_TOOLS_MAX_APPROVALS 32                /* kept of one Tool */
-#define AK_TOOLS_MAX_PREVIEW 512                 /* bytes of what an approval shows */
-#define AK_TOOLS_MAX_HELD 16                     /* calls that wait for a person at a time */
+#define AK_TOOLS_MAX_ARGUMENTS (1u << 20) /* bytes of an operation's arguments */
+#define AK_TOOLS_MAX_RESULT (8u << 20)    /* bytes of its result */
+#define AK_TOOLS_MAX_APPROVALS 32         /* kept of one Tool */
+#define AK_TOOLS_ENDING "Ending"          /* reason of a bastion's 503: it ends, and did nothing */
+#define AK_TOOLS_MAX_PREVIEW 512          /* bytes of what an approval shows */
+#define AK_TOOLS_MAX_HELD 16              /* calls that wait for a person at a time */
 #define AK_TOOLS_HOLD_APPROVAL AK_SECONDS(50)    /* how long one waits */
 #define AK_TOOLS_MAX_RECORDINGS 100              /* kept of one Tool, whatever its spec says */
 #define AK_TOOLS_MAX_RECORDING (8u << 20)        /* bytes of one that are taken from a bastion */
@@ -137,6 +138,7 @@ struct ak_tools_call {
     const char *
         operation; /* of the type; AK_OPERATION_EXEC, ..._CONNECT or ..._FORWARD for ak_tools_open() */
     const json_t *arguments;        /* NULL: none */
+    bool is_approved;               /* this very call used one up, and nothing was done with it */
     bool read_only;                 /* that is asked for */
     ak_msec hold;                   /* how long to wait for a bastion */
     const struct ak_cancel *cancel; /* the asker has gone; may be NULL */
@@ -149,6 +151,10 @@ struct ak_tools_use *ak_tools_close(struct ak_tools_use *use); /* NULL is fine; 
 struct ak_run_target *ak_tools_use_target(struct ak_tools_use *use);
 /* A connection did not come about: the bastion is proved again next time. */
 void ak_tools_use_failed(struct ak_tools_use *use);
+/* The bastion said that it ends, and did nothing: whoever comes now waits for the next one. */
+void ak_tools_use_ended(struct ak_tools_use *use);
+/* An approval was used up for it. */
+bool ak_tools_use_is_approved(const struct ak_tools_use *use);
 /* What goes to the bastion with a session: JSON of the caller, and whether it may only read. Borrowed. */
 const char *ak_tools_use_caller(const struct ak_tools_use *use);
 bool ak_tools_use_is_read_only(const struct ak_tools_use *use);

@@ -145,6 +145,7 @@ struct ak_tools_use *ak_tools_close(struct ak_tools_use *use)
     (void)ak_run_target_unref(use->target);
     (void)ak_object_unref(use->tool);
     ak_free(use->caller);
+    ak_free(use->pod_uid);
     ak_free(use);
     return NULL;
 }
@@ -157,6 +158,24 @@ struct ak_run_target *ak_tools_use_target(struct ak_tools_use *use)
 void ak_tools_use_failed(struct ak_tools_use *use)
 {
     ak_runs_target_failed(use->tools->o.runs, use->target);
+}
+
+void ak_tools_use_ended(struct ak_tools_use *use)
+{
+    struct ak_tool_entry *e = use->entry;
+
+    ak_mutex_lock(&use->tools->lock);
+    if (use->pod_uid && ak_streq(e->pod_uid, use->pod_uid)) {
+        ak_free(e->done_pod);
+        e->done_pod = AK_TAKE(use->pod_uid);
+        e->ending = true; /* what it has still to say is listened to */
+    }
+    ak_mutex_unlock(&use->tools->lock);
+}
+
+bool ak_tools_use_is_approved(const struct ak_tools_use *use)
+{
+    return use->is_approved;
 }
 
 const char *ak_tools_use_caller(const struct ak_tools_use *use)
@@ -289,8 +308,10 @@ static int reach(struct ak_tools *self, struct ak_tools_use *use, const struct a
         if (r < 0)
             return r;
         r = ak_runs_prove(self->o.runs, call->ns, name, uid, &use->target, &err);
-        if (r >= 0)
+        if (r >= 0) {
+            use->pod_uid = AK_TAKE(uid);
             return 0;
+        }
         ak_debug("tools", "the bastion is not reached", AK_STR("namespace", call->ns),
                  AK_STR("name", call->tool), AK_ERR(err));
         if (r == AK_E_NOT_FOUND)

@@ -19,6 +19,8 @@ struct ak_tools_use {
     struct ak_run_target *target; /* NULL: no bastion yet */
     char *caller;                 /* JSON */
     bool read_only;
+    bool is_approved;
+    char *pod_uid; /* of the target */
     ak_msec timeout;
 };
 
