@@ -175,7 +175,7 @@ static int plan_base(struct ak_tool_planning *p)
     struct ak_tool_plan *plan = p->plan;
     int r = ak_tool_account_build(p->meta, p->names.bastion, &plan->account, p->reterr);
     if (r >= 0)
-        r = ak_tool_network_build(p->meta, p->names.bastion, p->spec, p->m.info, &plan->policy,
+        r = ak_tool_network_build(p->meta, p->names.bastion, p->spec, p->arena, &plan->policy,
                                   p->reterr);
     plan->prune_rights = true;
     if (r >= 0 && p->m.has_rights && p->m.problem.kind == AK_TOOL_FINE)

@@ -70,9 +70,8 @@ AK_MUST_USE int ak_tool_account_build(const struct ak_meta *meta, const char *na
                                       struct ak_error **reterr);
 /* In: the manager, to the bastion's port. Out: names, and what the spec says the system is. */
 AK_MUST_USE int ak_tool_network_build(const struct ak_meta *meta, const char *name,
-                                      const struct ak_tool_spec *spec,
-                                      const struct ak_engine_info *info, json_t **ret,
-                                      struct ak_error **reterr);
+                                      const struct ak_tool_spec *spec, struct ak_arena *arena,
+                                      json_t **ret, struct ak_error **reterr);
 
 struct ak_tool_identity_input {
     const struct ak_meta *meta;
