@@ -36,7 +36,9 @@ struct ak_http_server_options {
     mode_t unix_mode; /* of that socket, whatever the umask is; 0: 0600 */
     struct ak_tls_context
         *tls; /* NULL: plain. A reference is taken; see ak_http_server_set_tls() */
-    const struct ak_http_route *routes; /* ended by an entry with handler NULL; first match wins */
+    /* Ended by an entry with handler NULL; first match wins. Borrowed, as its texts are, until the server is freed: a
+     * table that is made at run time belongs to who made it. */
+    const struct ak_http_route *routes;
     void *user;
     size_t max_body; /* bytes; 0: 1 MiB */
     /* Bytes of all request bodies that are held at a time, those that were promised by a Content-Length included.
