@@ -2,8 +2,8 @@
 /*
  * A connection: WAITING for a request, HANDLING one (its exchange is with a handler), FLUSHING the last answer,
  * LINGERING (our side is closed, so that the peer can read an error before its unread bytes reset it), or
- * GONE (the peer went while a handler holds the exchange), or UPGRADED (http_upgrade.c has it). Requests of one connection are handled
- * one after the other; what comes early waits in the kernel.
+ * GONE (the peer went while a handler holds the exchange), or UPGRADED (http_upgrade.c has it). Requests of one
+ * connection are handled one after the other; what comes early waits in the kernel.
  */
 #include <arpa/inet.h>
 #include <event2/buffer.h>

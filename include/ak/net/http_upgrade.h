@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A connection of our server that leaves HTTP behind: 101 Switching Protocols, and then bytes both ways, over TCP, a
- * Unix socket or TLS, whatever the request came by. Both directions have a limit: what input() does not take stays in
- * the kernel but for AK_HTTP_UPGRADE_READ_AHEAD bytes, and what the peer does not take is the server's max_waiting at most.
+ * Unix socket or TLS, whatever the request came by. Both directions have a limit: what input() does not take stays
+ * in the kernel but for AK_HTTP_UPGRADE_READ_AHEAD bytes, and what the peer does not take is the server's max_waiting
+ * at most.
  *
- * It counts as a connection of its server, also when the server drains, and goes when the server is freed. No timeout of
- * the server holds for it any more: who took it over decides how long silence may last.
+ * It counts as a connection of its server, also when the server drains, and goes when the server is freed. No timeout
+ * of the server holds for it any more: who took it over decides how long silence may last.
  *
  *     r = ak_http_upgrade(ex, "websocket", lines, &ops, user, &connection);
  *
@@ -39,8 +40,8 @@ struct ak_http_upgraded_ops {
 /* Does the request ask for this protocol (Connection: upgrade, Upgrade: PROTOCOL, GET, HTTP/1.1)? */
 AK_PUBLIC bool ak_http_wants_upgrade(const struct ak_http_exchange *ex, const char *protocol);
 /*
- * Answers 101 with `extra` header lines (may be NULL) beside Upgrade and Connection; the exchange is gone then. ops must
- * live as long as the connection. What came behind the request is offered to input() soon, not before this returns.
+ * Answers 101 with `extra` header lines (may be NULL) beside Upgrade and Connection; the exchange is gone then. ops
+ * must live as long as the connection. What came behind the request is offered to input() soon, not before this returns.
  * -EPIPE: the client has gone already (the exchange is gone too); -ENOMEM, -EINVAL (a line with a line end in it): the
  * exchange is still the caller's to answer.
  */
@@ -48,14 +49,15 @@ AK_PUBLIC AK_MUST_USE int ak_http_upgrade(struct ak_http_exchange *ex, const cha
                                           const char *const *extra,
                                           const struct ak_http_upgraded_ops *ops, void *user,
                                           struct ak_http_upgraded **ret);
-/* The bytes that wait to be sent, these included; -ENOBUFS: max_waiting would be exceeded (nothing was taken); -ENOMEM. */
+/* The bytes that wait to be sent, these included; -ENOBUFS: max_waiting would be exceeded (nothing was taken);
+ * -ENOMEM. */
 AK_PUBLIC AK_MUST_USE int64_t ak_http_upgraded_write(struct ak_http_upgraded *self,
                                                      const void *data, size_t len);
 AK_PUBLIC size_t ak_http_upgraded_waiting(const struct ak_http_upgraded *self);
 /* Offers what input() has left, soon. */
 AK_PUBLIC void ak_http_upgraded_resume(struct ak_http_upgraded *self);
-/* Ends it: after what waits was sent, for which the peer has `patience` (0: nothing more is sent). No call follows, and the
- * caller has it no longer. */
+/* Ends it: after what waits was sent, for which the peer has `patience` (0: nothing more is sent). No call follows,
+ * and the caller has it no longer. */
 AK_PUBLIC void ak_http_upgraded_close(struct ak_http_upgraded *self, ak_msec patience);
 
 #endif

@@ -43,8 +43,8 @@ AK_PUBLIC size_t ak_websocket_head(enum ak_websocket_opcode opcode, uint64_t len
 /* --- frames from the client --- */
 
 struct ak_websocket_server_ops {
-    /* Bytes of a message, borrowed; `first` and `last` piece of it (both for a short one, len may be 0). 0: go on; 1: taken, but
-     * feed no more for now; negative: give up, feed returns it. */
+    /* Bytes of a message, borrowed; `first` and `last` piece of it (both for a short one, len may be 0). 0: go on;
+     * 1: taken, but feed no more for now; negative: give up, feed returns it. */
     int (*piece)(const uint8_t *data, size_t len, bool first, bool last, void *user);
     /* A ping, which is to be answered with its own bytes, or a pong (to be answered by nothing). Return as piece(). */
     int (*ping)(const uint8_t *data, size_t len, void *user);
@@ -70,8 +70,8 @@ struct ak_websocket_server {
 };
 AK_PUBLIC void ak_websocket_server_init(struct ak_websocket_server *self,
                                         const struct ak_websocket_server_ops *ops, void *user);
-/* Returns how many bytes are used up: all, unless piece() or ping() said 1. AK_E_PROTOCOL: the client broke the protocol (close with
- * 1002); or what a function returned. */
+/* Returns how many bytes are used up: all, unless piece() or ping() said 1. AK_E_PROTOCOL: the client broke the protocol
+ * (close with 1002); or what a function returned. */
 AK_PUBLIC AK_MUST_USE ssize_t ak_websocket_server_feed(struct ak_websocket_server *self,
                                                        const void *data, size_t len,
                                                        struct ak_error **reterr);
