@@ -140,6 +140,44 @@ def test_after_a_bastion_ended_the_next_call_brings_another(scene):
     assert second.uid != first.uid and len(second.calls) == 1
 
 
+def after_the_end(scene, bastion, act):
+    """What act() gives when it comes to a bastion that is about to exit, and the next bastion."""
+    bastion.ending = "it was not used any more"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(act)
+        wait_for(lambda: bastion.too_late == 1, "it to be refused")
+        bastion.exit()
+        following = scene.bastion()
+        return asked.result(), following
+
+
+def test_who_comes_while_a_bastion_ends_gets_the_next_one(scene):
+    scene.tool()
+    (status, body, _), second = after_the_end(scene, scene.up(), scene.operate)
+    assert status == 200 and len(second.calls) == 1, body
+    client, third = after_the_end(scene, second, lambda: Client(scene, "/exec"))
+    assert client.status == 101
+    client.say(0, b"hello")
+    assert client.hear() == (1, b"hello") and third.sessions
+    client.close()
+
+
+def test_an_approval_is_not_lost_to_a_bastion_that_ends(scene):
+    scene.tool(approval={"mode": "Writes", "timeout": "5m"})
+    bastion = scene.up()
+
+    def write_approved():
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            asked = pool.submit(scene.operate, WRITE)
+            waiting = wait_for(lambda: [a for a in approvals(scene) if a["phase"] == "Pending"], "the approval")[0]
+            assert scene.door.say("POST", f"{scene.path}/approvals/{waiting['id']}/approve", scene.token)[0] == 200
+            return asked.result()
+    (status, body, _), following = after_the_end(scene, bastion, write_approved)
+    assert status == 200 and [call["approved"] for call in following.calls] == [True], body
+    assert [a["phase"] for a in approvals(scene)] == ["Used"]
+    assert scene.door.say("POST", scene.path + "/operations?hold=1", scene.token, WRITE)[0] == 428, "it was for one time"
+
+
 def test_who_gives_up_is_not_waited_for_and_a_bastion_that_does_not_come_is_told(scene):
     scene.tool()
     began = time.monotonic()

@@ -6,6 +6,7 @@ that dies between two words). The API server is told what a kubelet would say.
     bastion = Bastion(kube, namespace, "db")      waits for the pod db-bastion, and is it
     bastion.answer = lambda body: (200, {...})    what operations answer
     bastion.calls                                 bodies of the operations that came
+    bastion.ending = "idle"                       refuses everything from now on, as one that is about to exit
     bastion.close()
 """
 import base64
@@ -100,6 +101,8 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/v1/watch":
             return self.watch()
         if url.path in ("/v1/exec", "/v1/forward"):
+            if bastion.ending:
+                return self.refuse_ending()
             return bastion.serve_session(self, url.path[4:], parse_qs(url.query))
         if url.path.startswith("/v1/recordings/"):
             text = bastion.recordings.get(url.path.rsplit("/", 1)[1])
@@ -121,8 +124,15 @@ class Handler(BaseHTTPRequestHandler):
             bastion.recordings.pop(path.split("/")[3], None)
         return self.reply(200, {})
 
+    def refuse_ending(self):
+        bastion = self.server.bastion
+        bastion.too_late += 1
+        return self.reply(503, status(503, f"the bastion ends: {bastion.ending}", "Ending"))
+
     def operate(self, body):
         bastion = self.server.bastion
+        if bastion.ending:
+            return self.refuse_ending()
         with bastion.lock:
             bastion.calls.append(body)
         code, answer = bastion.answer(body)
@@ -180,7 +190,7 @@ class Bastion:
         self.lock = threading.Condition()
         self.boot_id, self.calls, self.audit, self.head, self.acked, self.dropped = uuid.uuid4().hex, [], [], 0, 0, 0
         self.sessions, self.recordings, self.finished, self.ended, self.watch_number = {}, {}, [], None, 0
-        self.last_used = None
+        self.last_used, self.ending, self.too_late = None, None, 0
         self.answer = lambda body: (200, {"sessionID": "s-1", "class": "read", "rule": "engine", "result": {"rows": [[1]]}, "rows": 1})
         self.write_token()
         self.server = self.listen()
@@ -259,7 +269,7 @@ class Bastion:
             self.lock.notify_all()
         return one
 
-    # ---- sessions: what comes on channel 0 goes out on channel 1
+    # ---- sessions
     def serve_session(self, handler, kind, query):
         accept = base64.b64encode(hashlib.sha1((handler.headers["Sec-WebSocket-Key"] + GUID).encode()).digest()).decode()
         handler.connection.sendall((f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n"
@@ -274,21 +284,25 @@ class Bastion:
             self.lock.notify_all()
         handler.close_connection = True
         try:
-            while got := read_frame(handler.rfile):
-                opcode, data = got
-                if opcode == 8:
-                    break
-                if data[:1] == b"\0":
-                    handler.connection.sendall(frame(2, b"\1" + data[1:]))
-                elif data == bytes([CLOSE, 0]):  # the end of its input
-                    said = json.dumps({"metadata": {}, "status": "Success"}).encode()
-                    handler.connection.sendall(frame(2, bytes([STATUS]) + said) + frame(8, struct.pack(">H", 1000)))
+            self.converse(handler, session, query)
         except OSError:
             pass
         with self.lock:
             self.sessions.pop(one, None)
             self.lock.notify_all()
         self.record(session["kind"], session["caller"], "Allowed")
+
+    def converse(self, handler, _session, _query):
+        """What comes on channel 0 goes out on channel 1."""
+        while got := read_frame(handler.rfile):
+            opcode, data = got
+            if opcode == 8:
+                break
+            if data[:1] == b"\0":
+                handler.connection.sendall(frame(2, b"\1" + data[1:]))
+            elif data == bytes([CLOSE, 0]):  # the end of its input
+                said = json.dumps({"metadata": {}, "status": "Success"}).encode()
+                handler.connection.sendall(frame(2, bytes([STATUS]) + said) + frame(8, struct.pack(">H", 1000)))
 
     def end_session(self, one, reason):
         with self.lock:
