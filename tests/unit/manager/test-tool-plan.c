@@ -265,6 +265,62 @@ static void test_a_bastion_that_failed_comes_back_after_a_pause(void **state)
     tool_fixture_done(&f);
 }
 
+/* ---- the network ---- */
+
+#define OUT(ports) "{'ports': [{'port': " ports ", 'protocol': 'TCP'}]}"
+#define OUT_TO(block, ports)                                                                       \
+    "{'ports': [{'port': " ports ", 'protocol': 'TCP'}], 'to': [{'ipBlock': {'cidr': '" block      \
+    "'}}]}"
+#define SECRET "'credentialsRef': {'name': 'db', 'key': 'password'}"
+
+static void test_pods_reach_names_and_what_the_spec_says_the_system_is(void **state)
+{
+    static const struct {
+        const char *spec, *egress; /* besides names */
+    } cases[] = {
+        {PLAIN, "[" OUT_TO("10.1.2.3/32", "5432") "]"},
+        {"{'type': 'postgres', 'config': {'hostname': 'fd00::5', 'port': 6432}}",
+         "[" OUT_TO("fd00::5/128", "6432") "]"},
+        {"{'type': 'postgres', 'config': {'hostname': 'db.example'}}", "[" OUT("5432") "]"},
+        {"{'type': 'clickhouse', 'config': {'hostname': 'db.example'}, 'tls': {'mode': 'require'}}",
+         "[" OUT("8443") "]"},
+        {"{'type': 'http', 'config': {'url': 'http://[fd00::1]:81/'}}",
+         "[" OUT_TO("fd00::1/128", "81") "]"},
+        {"{'type': 'kafka', 'config': {'brokers': ['10.0.0.1:9092', 'b:9093', 'c:9093']}}",
+         "[" OUT_TO("10.0.0.1/32", "9092") ", " OUT("9093") "]"},
+        {"{'type': 'rabbitmq', 'config': {'hostname': '10.0.0.1', 'managementPort': 8080}}",
+         "[" OUT_TO("10.0.0.1/32", "8080") "]"},
+        {"{'type': 'bigquery', 'config': {'project': 'p', 'hostname': '10.0.0.9', " SECRET "}}",
+         "[" OUT_TO("10.0.0.9/32", "443") ", " OUT("443") "]"},
+        {"{'type': 'kubernetes', 'config': {'inCluster': true}}",
+         "[" OUT("443") ", " OUT("6443") "]"},
+        {"{'type': 'kubernetes', 'config': {" SECRET "}}", "[{}]"},
+        {"{'type': 'custom', 'image': 'i:1', 'config': {'command': ['c'], " SECRET "}}", "[{}]"},
+        {"{'type': 'custom', 'image': 'i:1', 'config': {'command': ['c'], 'hostname': '10.0.0.1', "
+         "" SECRET "}}",
+         "[{'to': [{'ipBlock': {'cidr': '10.0.0.1/32'}}]}]"},
+    };
+    (void)state;
+    for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
+        AK_AUTO_JSON *expected = fixture_json(cases[i].egress);
+        struct tool_fixture f;
+        tool_fixture_init(&f, cases[i].spec, NULL, NULL);
+        tool_fixture_plan(&f);
+        if (!f.plan.policy)
+            fail_msg("%s: %s", cases[i].spec, tool_fixture_condition(&f, "Ready")->message);
+        AK_AUTO_JSON *egress = ak_json_copy(ak_json_at(f.plan.policy, "spec", "egress", NULL));
+        assert_int_equal(json_object_size(json_array_get(egress, 0)), 1);
+        assert_int_equal(json_array_size(ak_json_at(json_array_get(egress, 0), "ports", NULL)), 2);
+        assert_int_equal(json_array_remove(egress, 0), 0);
+        if (!json_equal(egress, expected)) {
+            AK_AUTO(ak_buf) text = AK_BUF_INIT(1u << 16);
+            assert_int_equal(ak_json_write(egress, &text, NULL), 0);
+            fail_msg("%s: %s", cases[i].spec, ak_buf_text(&text));
+        }
+        tool_fixture_done(&f);
+    }
+}
+
 /* ---- users in the system ---- */
 
 /* Up to users that are in force. */
@@ -426,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_another_version_of_ours_waits_until_nobody_uses_the_bastion),
         cmocka_unit_test(test_a_bastion_whose_secret_is_gone_ends),
         cmocka_unit_test(test_a_bastion_that_failed_comes_back_after_a_pause),
+        cmocka_unit_test(test_pods_reach_names_and_what_the_spec_says_the_system_is),
         cmocka_unit_test(test_permissions_are_minted_provisioned_checked_and_rotated),
         cmocka_unit_test(test_what_the_system_cannot_enforce_is_not_in_force),
         cmocka_unit_test(test_a_deleted_tool_goes_when_its_users_are_removed),
