@@ -59,7 +59,9 @@ static void keep(struct run *run, struct ak_buf *buf, const struct ak_link_frame
     size_t have = run->out.len + run->errors.len;
     size_t n = AK_MIN(frame->len, run->max - AK_MIN(have, run->max));
 
-    run->truncated |= n < frame->len || ak_buf_add(buf, frame->data, n) < 0;
+    /* What still fits is kept of a piece that does not. */
+    if (ak_buf_add(buf, frame->data, n) < 0 || n < frame->len)
+        run->truncated = true;
 }
 
 /* 1: it has ended. */

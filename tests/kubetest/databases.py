@@ -363,6 +363,7 @@ class Ssh(Server):
     """
 
     kind, admin = "OpenSSH", "agent"
+    stop_signal = signal.SIGKILL  # unshare does not heed SIGTERM; with it everything in its namespace ends
 
     def __init__(self, *args, config=(), **options):
         self.config = config
