@@ -27,7 +27,9 @@ static void scheme_and_port(const struct ak_tool_spec *spec, const struct ak_eng
     uint16_t port = ak_tool_port(spec); /* of rabbitmq: its management API's */
 
     *ret_tls = mode != AK_SSL_MODE_DISABLE;
-    if (may_be_plain(mode) && port != info->tls_port && port != HTTPS && port != MANAGEMENT_TLS)
+    /* Services of the Internet have no plain port that another one could stand for. */
+    if (info->port != HTTPS && may_be_plain(mode) && port != info->tls_port && port != HTTPS &&
+        port != MANAGEMENT_TLS)
         *ret_tls = false;
     *ret_port = port;
 }

@@ -123,10 +123,16 @@ static int make_query(const struct ak_upstream *upstream, const struct ak_call *
     return 0;
 }
 
+/*
+ * Which kind of statement it is says a job that is not run. Only jobs.insert answers that, and the token of a reader is
+ * not enough for it (the service's "Authorization scopes" of jobs.insert and jobs.query): this one question is asked
+ * with a token for everything.
+ */
 static int check_select(struct ak_upstream *upstream, struct ak_call *call, json_t *query,
                         struct ak_error **reterr)
 {
     const char *location = upstream->target->spec->config->location, *kind;
+    AK_AUTO_PTR(ak_upstream) writer = NULL;
     AK_AUTO(ak_buf) path = AK_BUF_INIT(MAX_PATH);
     AK_AUTO_JSON *tree = NULL;
     AK_AUTO_JSON *job =
@@ -134,8 +140,10 @@ static int check_select(struct ak_upstream *upstream, struct ak_call *call, json
                   "jobReference", "location", ak_is_empty(location) ? NULL : location);
     int r = job ? make_path(upstream, &path, "/jobs", reterr) : ak_error_oom(reterr);
 
+    if (r >= 0 && call->read_only)
+        r = ak_upstream_new(upstream->target, NULL, false, upstream->limits, &writer, reterr);
     if (r >= 0)
-        r = ask(upstream, call, "POST", ak_buf_text(&path), job, &tree, reterr);
+        r = ask(writer ? writer : upstream, call, "POST", ak_buf_text(&path), job, &tree, reterr);
     if (r < 0)
         return r;
     kind = ak_json_text(tree, "statistics", "query", "statementType", NULL);
@@ -373,13 +381,14 @@ static int probe(struct ak_upstream *upstream, struct ak_probe_result *ret,
 {
     AK_AUTO(ak_buf) path = AK_BUF_INIT(MAX_PATH);
     AK_AUTO_JSON *tree = NULL;
-    AK_AUTO_JSON *job = json_pack("{s:{s:b, s:{s:s, s:b}}}", "configuration", "dryRun", 1, "query",
-                                  "query", "SELECT 1", "useLegacySql", 0);
+    AK_AUTO_JSON *query =
+        json_pack("{s:s, s:b, s:b}", "query", "SELECT 1", "useLegacySql", 0, "dryRun", 1);
     char words[512];
-    int status = 0, r = job ? make_path(upstream, &path, "/jobs", reterr) : ak_error_oom(reterr);
+    int status = 0,
+        r = query ? make_path(upstream, &path, "/queries", reterr) : ak_error_oom(reterr);
 
     if (r >= 0)
-        r = ak_upstream_json(upstream, "POST", ak_buf_text(&path), job, &status, &tree, reterr);
+        r = ak_upstream_json(upstream, "POST", ak_buf_text(&path), query, &status, &tree, reterr);
     if (r < 0)
         return r;
     (void)snprintf(ret->server, sizeof(ret->server), "BigQuery");
