@@ -226,35 +226,40 @@ static int dial(const struct ak_target *target, const struct ak_cancel *cancel, 
     return ak_wire_connect(&options, ret, reterr);
 }
 
-int ak_mysql_open(const struct ak_target *target, const struct ak_cancel *cancel, ak_msec deadline,
-                  struct ak_mysql **ret, struct ak_error **reterr)
+int ak_mysql_open_on(const struct ak_target *target, struct ak_wire *wire, ak_msec deadline,
+                     struct ak_mysql **ret, struct ak_error **reterr)
 {
     AK_AUTO_PTR(ak_mysql) self = ak_new0(struct ak_mysql);
     const uint8_t *data;
     size_t len;
     int r;
 
-    if (!self)
+    if (!self) {
+        ak_wire_free(wire);
         return ak_error_oom(reterr);
+    }
     self->target = target;
+    self->wire = wire;
     self->message = (struct ak_buf){.max = LOGIN_MESSAGE_MAX};
-    r = dial(target, cancel, deadline, &self->wire, reterr);
-    if (r < 0)
-        return r;
     ak_wire_set_deadline(self->wire, AK_MIN(deadline, ak_now() + AK_MYSQL_CONNECT_TIMEOUT));
     r = ak_mysql_receive(self, LOGIN_MESSAGE_MAX, &data, &len, reterr);
-    if (r >= 0) {
-        if (len && data[0] == 0xff)
-            (void)!ak_mysql_parse_err(data, len, &self->refusal);
-        r = ak_mysql_parse_greeting(data, len, &self->greeting, reterr);
-        if (r < 0)
-            return ak_error_wrap(reterr, r, "%s", ak_wire_peer(self->wire));
-    }
     if (r < 0)
         return r;
+    r = ak_mysql_parse_greeting(data, len, &self->greeting, reterr);
+    if (r < 0)
+        return ak_error_wrap(reterr, r, "%s", ak_wire_peer(self->wire));
     ak_wire_set_deadline(self->wire, deadline);
     *ret = AK_TAKE(self);
     return 0;
+}
+
+int ak_mysql_open(const struct ak_target *target, const struct ak_cancel *cancel, ak_msec deadline,
+                  struct ak_mysql **ret, struct ak_error **reterr)
+{
+    struct ak_wire *wire = NULL;
+    int r = dial(target, cancel, deadline, &wire, reterr);
+
+    return r < 0 ? r : ak_mysql_open_on(target, wire, deadline, ret, reterr);
 }
 
 /* ---- login ---- */

@@ -24,6 +24,9 @@ AK_DEFINE_AUTO_PTR(ak_mysql, ak_mysql_free)
 /* Connects to the Tool's server and reads its greeting. The target must outlive the connection. */
 AK_MUST_USE int ak_mysql_open(const struct ak_target *target, const struct ak_cancel *cancel,
                               ak_msec deadline, struct ak_mysql **ret, struct ak_error **reterr);
+/* The same on a connection that is there, which is taken in every case. */
+AK_MUST_USE int ak_mysql_open_on(const struct ak_target *target, struct ak_wire *wire,
+                                 ak_msec deadline, struct ak_mysql **ret, struct ak_error **reterr);
 const struct ak_mysql_greeting *ak_mysql_greeting(const struct ak_mysql *self);
 /* What the server was called when it greeted: "MariaDB 10.11.6", "MySQL 8.0.36". */
 void ak_mysql_server_text(const struct ak_mysql *self, char *buf, size_t size);

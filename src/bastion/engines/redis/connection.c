@@ -57,26 +57,17 @@ void ak_redis_answer_done(struct ak_redis_answer *self)
     *self = (struct ak_redis_answer){0};
 }
 
-int ak_redis_open(const struct ak_target *target, const struct ak_cancel *cancel, ak_msec deadline,
-                  struct ak_redis **ret, struct ak_error **reterr)
+int ak_redis_open_on(struct ak_wire *wire, ak_msec deadline, struct ak_redis **ret,
+                     struct ak_error **reterr)
 {
     AK_AUTO_PTR(ak_redis) self = ak_new0(struct ak_redis);
-    AK_AUTO(ak_arena) arena = {0};
-    struct ak_wire_options options;
-    int r;
+    int r = 0;
 
-    if (!self)
+    if (!self) {
+        ak_wire_free(wire);
         return ak_error_oom(reterr);
-    ak_arena_init(&arena, 512, 0);
-    r = ak_wire_options_for(target, cancel, &arena, &options, reterr);
-    if (r < 0)
-        return r;
-    options.timeout = CONNECT_TIMEOUT;
-    if (deadline != AK_MSEC_NEVER)
-        options.timeout = AK_MIN(options.timeout, AK_MAX(deadline - ak_now(), (ak_msec)1));
-    r = ak_wire_connect(&options, &self->wire, reterr);
-    if (r < 0)
-        return r;
+    }
+    self->wire = wire;
     ak_wire_set_deadline(self->wire, AK_MIN(deadline, ak_now() + CONNECT_TIMEOUT));
     if (ak_wire_needs_tls(self->wire))
         r = ak_wire_start_tls(self->wire, reterr);
@@ -85,6 +76,25 @@ int ak_redis_open(const struct ak_target *target, const struct ak_cancel *cancel
     ak_wire_set_deadline(self->wire, deadline);
     *ret = AK_TAKE(self);
     return 0;
+}
+
+int ak_redis_open(const struct ak_target *target, const struct ak_cancel *cancel, ak_msec deadline,
+                  struct ak_redis **ret, struct ak_error **reterr)
+{
+    AK_AUTO(ak_arena) arena = {0};
+    struct ak_wire_options options;
+    struct ak_wire *wire = NULL;
+    int r;
+
+    ak_arena_init(&arena, 512, 0);
+    r = ak_wire_options_for(target, cancel, &arena, &options, reterr);
+    if (r < 0)
+        return r;
+    options.timeout = CONNECT_TIMEOUT;
+    if (deadline != AK_MSEC_NEVER)
+        options.timeout = AK_MIN(options.timeout, AK_MAX(deadline - ak_now(), (ak_msec)1));
+    r = ak_wire_connect(&options, &wire, reterr);
+    return r < 0 ? r : ak_redis_open_on(wire, deadline, ret, reterr);
 }
 
 /* ---- replies ---- */

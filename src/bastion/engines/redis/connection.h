@@ -23,6 +23,9 @@ AK_DEFINE_AUTO_PTR(ak_redis, ak_redis_free)
  */
 AK_MUST_USE int ak_redis_open(const struct ak_target *target, const struct ak_cancel *cancel,
                               ak_msec deadline, struct ak_redis **ret, struct ak_error **reterr);
+/* The same on a connection that is there, which is taken in every case. */
+AK_MUST_USE int ak_redis_open_on(struct ak_wire *wire, ak_msec deadline, struct ak_redis **ret,
+                                 struct ak_error **reterr);
 /* AK_E_UNAUTHORIZED: refused, in the server's words. */
 AK_MUST_USE int ak_redis_login(struct ak_redis *self, const struct ak_login *login,
                                struct ak_error **reterr);
