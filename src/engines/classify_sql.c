@@ -274,6 +274,8 @@ static bool is_called(const struct walk *w, const struct ak_sql_token *name)
         return false; /* the first word of a statement */
     if (after_word && IS_ANY(w->last.text, "AS", "INTO", "TABLE", "VIEW", "REFERENCES", "INDEX"))
         return false;
+    if (after_word && w->s.n_words == 1 && IS_ANY(w->last.text, "PREPARE", "EXECUTE"))
+        return false; /* the statement's name, before its parameters */
     /* Elsewhere it is WITH name (columns) AS; there it may be WITH expression AS name. */
     if (after_word && IS_ANY(w->last.text, "WITH", "RECURSIVE") &&
         w->s.type != AK_TOOL_TYPE_CLICKHOUSE)

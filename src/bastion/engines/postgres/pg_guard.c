@@ -95,6 +95,12 @@ static bool may_run(enum ak_tool_type type, const char *text, const struct ak_sq
     return is_harmless(text, facts);
 }
 
+/* What was prepared on this connection came through here, too. */
+static bool is_execute(const struct ak_sql_facts *facts)
+{
+    return facts->statements == 1 && strcmp(facts->keyword, "EXECUTE") == 0 && !facts->function[0];
+}
+
 bool ak_pg_guard(enum ak_tool_type type, enum ak_statement_class class_, const char *text,
                  size_t len, char why[static AK_PG_GUARD_WHY])
 {
@@ -111,6 +117,8 @@ bool ak_pg_guard(enum ak_tool_type type, enum ak_statement_class class_, const c
             return true;
     } else if (class_ == AK_CLASS_UNKNOWN) {
         (void)ak_classify_sql(type, text, len, &facts);
+        if (is_execute(&facts))
+            return true;
     }
     if (facts.function[0])
         (void)snprintf(why, AK_PG_GUARD_WHY,
