@@ -285,6 +285,18 @@ def test_rights_elsewhere_are_removed_with_the_tool(tools, manager, control_plan
         control_plane.api("DELETE", f"/api/v1/namespaces/{other}")
 
 
+def test_no_binding_leads_to_somebody_elses_role(tools, manager, control_plane):
+    manager()
+    path = f"{RBAC}/namespaces/{tools.namespace}"
+    theirs = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    control_plane.apply({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "k8s-bastion"}, "rules": theirs}, namespace=tools.namespace)
+    tools.apply("k8s", "kubernetes", config={"inCluster": True}, permissions={"rules": [{"resources": ["pods"], "verbs": ["get"]}]})
+    assert 'Role "k8s-bastion" exists' in tools.wait_condition("k8s", "Ready", "False", "NameTaken")["message"]
+    assert control_plane.get(f"{path}/rolebindings/k8s-bastion") is None and control_plane.get(f"{path}/roles/k8s-bastion")["rules"] == theirs
+    control_plane.api("DELETE", f"{path}/roles/k8s-bastion")
+    wait_for(lambda: control_plane.get(f"{path}/rolebindings/k8s-bastion"), "the rights, now that the name is free", 90)
+
+
 def test_rights_in_the_cluster_need_a_manager_that_serves_it(tools, manager):
     manager()
     tools.apply("k8s", "kubernetes", config={"inCluster": True}, permissions={"clusterWide": True})

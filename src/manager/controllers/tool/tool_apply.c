@@ -157,22 +157,22 @@ static int may_take_right(struct applying *a, const struct ak_tool_right *right)
     return n < 0 ? n : 0;
 }
 
+/* What cannot be made ends it: a binding must not lead to a role that is not there, or another's. */
 static int apply_rights(struct applying *a)
 {
-    int n = 0;
-    for (size_t i = 0; n >= 0 && i < a->plan->n_rights; i++) {
+    int n = 1;
+    for (size_t i = 0; n > 0 && i < a->plan->n_rights; i++) {
         const struct ak_tool_right *right = &a->plan->rights[i];
         const struct ak_object *live = find_right(a, kind_of_right(right), right->ns, right->name);
         AK_AUTO_PTR(ak_error) err = NULL;
         n = live ? 1 : may_take_right(a, right);
         if (n <= 0)
-            continue;
+            break;
         n = ak_apply_object(ak_manager_apply(a->self->manager), right->resource, live,
                             right->object, NULL, AK_APPLY_FORCE, &err);
-        if (n < 0)
-            n = explain_refusal(a, right->resource->kind, n, &err);
+        n = n < 0 ? explain_refusal(a, right->resource->kind, n, &err) : 1;
     }
-    return n;
+    return AK_MIN(n, 0);
 }
 
 static bool is_right_wanted(const struct applying *a, size_t kind, const struct ak_meta *meta)

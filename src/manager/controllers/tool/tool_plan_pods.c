@@ -62,7 +62,8 @@ static ak_msec requested_at(const struct ak_tool_planning *p)
 {
     const char *text = ak_string_map_get(&p->meta->annotations, AK_TOOLS_PROBE_ANNOTATION);
     ak_msec when = 0;
-    return text && ak_parse_rfc3339(text, &when) >= 0 ? when : 0;
+    /* Whole seconds, as the times of checks are; else the check that answers would seem to be older. */
+    return text && ak_parse_rfc3339(text, &when) >= 0 ? when - when % 1000 : 0;
 }
 
 /* From the last check to the next. */
@@ -76,7 +77,9 @@ static bool is_probe_due(struct ak_tool_planning *p, const char *hash)
 {
     const struct ak_tool_probe *last = p->old->last_probe;
     ak_msec requested = requested_at(p);
-    /* A time that lies ahead is no reason to check until then. */
+    /* A time that lies ahead is no reason to check until then; the manager asks for the next second. */
+    if (requested > p->o->now && requested - p->o->now <= AK_SECONDS(2))
+        ak_tool_again(p, requested - p->o->now);
     if (requested && requested <= p->o->now && (!last || last->time < requested))
         return true;
     if (!p->spec->probe)
