@@ -91,9 +91,11 @@ def test_the_objects_have_the_documented_names(control_plane):
     runs = {(kind, "agentkube-manager-runs") for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")}
     invoke = {(kind, "agentkube-manager-invoke") for kind in ("ClusterRole", "ClusterRoleBinding")} | {
         (kind, "agentkube-cli") for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")}
-    assert set(rendered(control_plane)) == documented | runs | webhook | invoke
-    assert set(rendered(control_plane, "--set", "webhook.enabled=false")) == documented | runs | invoke
-    assert set(rendered(control_plane, "--set", "webhook.enabled=false,invoke.enabled=false")) == documented | runs
+    tools = {(kind, "agentkube-manager-tools") for kind in ("ClusterRole", "ClusterRoleBinding")}
+    always = documented | runs | tools
+    assert set(rendered(control_plane)) == always | webhook | invoke
+    assert set(rendered(control_plane, "--set", "webhook.enabled=false")) == always | invoke
+    assert set(rendered(control_plane, "--set", "webhook.enabled=false,invoke.enabled=false")) == always
 
 
 def test_the_cluster_role_grants_the_documented_table_and_nothing_else(control_plane):
@@ -101,12 +103,19 @@ def test_the_cluster_role_grants_the_documented_table_and_nothing_else(control_p
     assert grants(role) == {what: set(verbs) for what, verbs in DOCUMENTED.items()}
 
 
-def test_the_strict_role_is_a_part_of_the_documented_one_and_cannot_list_secrets(control_plane):
+def test_the_strict_role_is_a_part_of_the_documented_one_and_cannot_list_secrets_or_give_rights_away(control_plane):
     strict = grants(rendered(control_plane, *sets(rbac__strict="true"))[("ClusterRole", "agentkube-manager")])
     for what, verbs in strict.items():
         assert verbs <= set(DOCUMENTED[what]), what
-    assert strict[("", "secrets")] == {"get"}
-    assert not any(group == "rbac.authorization.k8s.io" for group, _ in strict)
+    assert strict[("", "secrets")] == {"get", "create", "update", "delete"}, "no list, no watch"
+    assert not any({"bind", "escalate", "*"} & verbs for verbs in strict.values())
+
+
+def test_the_role_for_tools_is_the_same_in_both_modes_and_small(control_plane):
+    for strict in ("false", "true"):
+        role = rendered(control_plane, *sets(rbac__strict=strict))[("ClusterRole", "agentkube-manager-tools")]
+        assert grants(role) == {what: {"get", "list", "watch", "create", "patch"}
+                                for what in (("", "serviceaccounts"), ("networking.k8s.io", "networkpolicies"))}
 
 
 def test_the_service_has_the_four_ports(control_plane):

@@ -32,11 +32,11 @@
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [create]
-# What a Kubernetes Tool may do. Who may bind and escalate may give every right: leave them out where there is no such
-# Tool.
+# What a Kubernetes Tool may do: without bind and escalate not more than the manager may do itself. Who has those two
+# can give every right.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [clusterroles, clusterrolebindings, roles, rolebindings]
-  verbs: [get, list, watch, create, patch, delete, bind, escalate]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
