@@ -35,6 +35,9 @@ enum ak_exo_operand {
     AK_OPERAND_AGENT_RUN, /* an agent and one of its runs */
     AK_OPERAND_RUN,       /* a run's id, or AGENT/ID */
     AK_OPERAND_FIRST,     /* one object of the command's kind, then words of another sort */
+    AK_OPERAND_OPERATION, /* a Tool and an operation of its type */
+    AK_OPERAND_APPROVAL,  /* a Tool and what waits there */
+    AK_OPERAND_RECORDING, /* a Tool and one of its recordings */
     AK_OPERAND_SHELL,     /* bash, zsh, fish */
 };
 

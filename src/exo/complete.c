@@ -6,6 +6,7 @@
 
 #include <ak/base/text.h>
 
+#include "engines/engine.h"
 #include "exo/kinds.h"
 #include "exo/objects.h"
 #include "exo/records.h"
@@ -82,6 +83,15 @@ static int complete_value(struct ak_completion *self, const struct ak_flag *flag
     return r;
 }
 
+/* The first word is an object of the command's kind, the second one something of its. */
+static void complete_pair(struct ak_completion *self, enum ak_complete_names second)
+{
+    const struct ak_exo_options *o = &self->options;
+
+    self->names = o->n_args == 0 ? AK_COMPLETE_OBJECTS : o->n_args == 1 ? second : AK_COMPLETE_NONE;
+    self->of = o->n_args ? o->args[0] : NULL;
+}
+
 static void complete_operand(struct ak_completion *self)
 {
     const struct ak_exo_options *o = &self->options;
@@ -94,7 +104,16 @@ static void complete_operand(struct ak_completion *self)
         self->names = AK_COMPLETE_OBJECTS;
         return;
     case AK_OPERAND_FIRST:
-        self->names = at == 0 ? AK_COMPLETE_OBJECTS : AK_COMPLETE_NONE;
+        complete_pair(self, AK_COMPLETE_NONE);
+        return;
+    case AK_OPERAND_OPERATION:
+        complete_pair(self, AK_COMPLETE_OPERATIONS);
+        return;
+    case AK_OPERAND_APPROVAL:
+        complete_pair(self, AK_COMPLETE_APPROVALS);
+        return;
+    case AK_OPERAND_RECORDING:
+        complete_pair(self, AK_COMPLETE_RECORDINGS);
         return;
     case AK_OPERAND_AGENT:
         self->names = at == 0 ? AK_COMPLETE_AGENTS : AK_COMPLETE_NONE;
@@ -235,25 +254,71 @@ static int add_runs_of(const struct ak_completion *c, const json_t *agent, bool 
     return r;
 }
 
-static int add_runs(struct ak_exo *self, const struct ak_completion *c, const char *agent,
-                    struct ak_buf *out)
+/* One object; without a name all of its kind. */
+static int fetch(struct ak_exo *self, const char *kind, const char *name, json_t **ret)
 {
     AK_AUTO(ak_buf) path = {0};
-    AK_AUTO_JSON *answer = NULL;
     const struct ak_objects_query q = {
-        .resource = ak_kinds_find("Agent"), .ns = self->ns, .name = agent};
+        .resource = ak_kinds_find(kind), .ns = self->ns, .name = name};
 
     int r = ak_objects_path(&q, &path, NULL);
     const struct ak_call call = {
         .method = "GET", .path = ak_buf_text(&path), .timeout = TIME_LIMIT};
-    if (r >= 0)
-        r = ak_client_call(self->client, &call, &answer, NULL);
+    return r < 0 ? r : ak_client_call(self->client, &call, ret, NULL);
+}
+
+static int add_runs(struct ak_exo *self, const struct ak_completion *c, const char *agent,
+                    struct ak_buf *out)
+{
+    AK_AUTO_JSON *answer = NULL;
+    int r = fetch(self, "Agent", agent, &answer);
+
     if (r >= 0 && agent)
         return add_runs_of(c, answer, false, self->arena, out);
     const json_t *items = json_object_get(answer, "items");
     for (size_t i = 0; r >= 0 && i < json_array_size(items); i++)
         r = add_runs_of(c, json_array_get(items, i), true, self->arena, out);
     return r;
+}
+
+static int add_operations(const struct ak_completion *c, const json_t *tool, struct ak_buf *out)
+{
+    const char *name = ak_json_text(tool, "spec", "type", NULL);
+    int type = -1, r = 0;
+
+    if (name)
+        type = ak_tool_type_from_string(name);
+    const struct ak_engine_info *info = type < 0 ? NULL : ak_engine_info((enum ak_tool_type)type);
+    for (size_t i = 0; r >= 0 && info && i < info->n_operations; i++)
+        r = candidate(out, c, info->operations[i].name, info->operations[i].title);
+    return r;
+}
+
+/* What stands in a Tool's status, which needs no manager. */
+static int add_of_status(const struct ak_completion *c, const json_t *tool, struct ak_buf *out)
+{
+    bool pending = c->names == AK_COMPLETE_APPROVALS;
+    const json_t *list = ak_json_at(tool, "status", pending ? "approvals" : "recordings", NULL);
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < json_array_size(list) && i < MAX_NAMES; i++) {
+        const json_t *one = json_array_get(list, i);
+        const char *id = ak_json_text(one, "id", NULL);
+        if (id && (!pending || ak_streq(ak_json_text(one, "phase", NULL), "Pending")))
+            r = candidate(out, c, id, ak_json_text(one, pending ? "operation" : "user", NULL));
+    }
+    return r;
+}
+
+static int add_of_tool(struct ak_exo *self, const struct ak_completion *c, struct ak_buf *out)
+{
+    AK_AUTO_JSON *tool = NULL;
+    int r = fetch(self, "Tool", c->of, &tool);
+
+    if (r < 0)
+        return r;
+    return c->names == AK_COMPLETE_OPERATIONS ? add_operations(c, tool, out)
+                                              : add_of_status(c, tool, out);
 }
 
 static int add_names(struct ak_exo *self, const struct ak_completion *c, struct ak_buf *out)
@@ -269,6 +334,10 @@ static int add_names(struct ak_exo *self, const struct ak_completion *c, struct 
         return add_runs(self, c, c->of, out);
     case AK_COMPLETE_ALL_RUNS:
         return add_runs(self, c, NULL, out);
+    case AK_COMPLETE_OPERATIONS:
+    case AK_COMPLETE_APPROVALS:
+    case AK_COMPLETE_RECORDINGS:
+        return add_of_tool(self, c, out);
     case AK_COMPLETE_NONE:
         return 0;
     }

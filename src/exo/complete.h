@@ -15,11 +15,14 @@ enum ak_complete_names {
     AK_COMPLETE_RUNS, /* of the agent `of` */
     AK_COMPLETE_ALL_RUNS,
     AK_COMPLETE_NAMESPACES,
+    AK_COMPLETE_OPERATIONS, /* of the Tool `of`, as the next two */
+    AK_COMPLETE_APPROVALS,
+    AK_COMPLETE_RECORDINGS,
 };
 struct ak_completion {
     struct ak_exo_options options; /* what the words before mean */
     enum ak_complete_names names;  /* what else to ask the cluster for */
-    const char *of;                /* the agent of AK_COMPLETE_RUNS */
+    const char *of;                /* the Agent or Tool whose names they are */
     const char *prefix;            /* before each name ("--namespace=") */
     const char *word;              /* what is typed so far */
     bool is_lost;                  /* the words before are no command */

@@ -49,7 +49,8 @@ enum ak_exit ak_exo_exit_of(int code, const struct ak_error *err)
         enum ak_exit exit;
     } exits[] = {
         {0, 504, AK_EXIT_TIMEOUT},
-        {0, 428, AK_EXIT_BUSY}, /* a person has to agree first */
+        {0, 428, AK_EXIT_BUSY},   /* a person has to agree first */
+        {0, 503, AK_EXIT_FAILED}, /* it may have been done: trying again is for people */
         {-EINVAL, 0, AK_EXIT_USAGE},
         {AK_E_NOT_FOUND, 0, AK_EXIT_NOT_FOUND},
         {AK_E_GONE, 0, AK_EXIT_NOT_FOUND},

@@ -159,19 +159,23 @@ static int show_text(struct ak_exo *self, const char *text, struct ak_error **re
 static int show_result(struct ak_exo *self, const json_t *result, struct ak_error **reterr)
 {
     const char *text = ak_json_text(result, "text", NULL);
-    const json_t *count = json_object_get(result, "rowCount");
+    const json_t *columns = json_object_get(result, "columns");
 
-    if (json_array_size(json_object_get(result, "columns")))
+    if (json_array_size(columns))
         return show_rows(self, result, reterr);
     if (text)
         return show_text(self, text, reterr);
-    if (json_is_integer(count) && json_object_size(result) <= 4) {
-        ak_screen_complain(&self->screen, "(%" PRId64 " row%s affected)",
-                           (int64_t)json_integer_value(count),
-                           json_integer_value(count) == 1 ? "" : "s");
-        return 0;
-    }
-    return ak_output_tree(self, result, reterr);
+    if (!json_is_array(columns))
+        return ak_output_tree(self, result, reterr);
+    /* A statement without rows: what the server said of it, or how many it changed. */
+    const char *command = ak_json_text(result, "command", NULL);
+    int64_t count = json_integer_value(json_object_get(result, "rowCount"));
+    if (command)
+        ak_screen_complain(&self->screen, "(%s)", command);
+    else
+        ak_screen_complain(&self->screen, "(%" PRId64 " row%s affected)", count,
+                           count == 1 ? "" : "s");
+    return 0;
 }
 
 int ak_verb_tool_call(struct ak_exo *self, struct ak_error **reterr)

@@ -144,8 +144,9 @@ static int listen_on(const char *address, const char *port, char *shown, size_t 
     struct sockaddr_storage bound;
     socklen_t len = sizeof(bound);
     char host[INET6_ADDRSTRLEN], service[8];
+    uint16_t number; /* getaddrinfo() takes more than there are */
 
-    if (getaddrinfo(address, port, &hints, &found) != 0)
+    if (ak_parse_u16(port, &number) < 0 || getaddrinfo(address, port, &hints, &found) != 0)
         return ak_error_set(reterr, -EINVAL, "%s port %s: not an address to listen on", address,
                             port);
     int fd = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, 0),
@@ -162,8 +163,9 @@ static int listen_on(const char *address, const char *port, char *shown, size_t 
     if (r < 0) {
         if (fd >= 0)
             (void)close(fd);
-        return ak_error_set(reterr, r, "listen on %s port %s: %s%s", address, port, ak_code_text(r),
-                            r == -EADDRINUSE ? " (another port: exo tool forward NAME PORT)" : "");
+        return ak_error_set(
+            reterr, r, "listen on %s port %s: %s%s", address, port, ak_code_text(r),
+            r == -EADDRINUSE || r == -EACCES ? " (another port: exo tool forward NAME PORT)" : "");
     }
     (void)snprintf(shown, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, service);
     return fd;
