@@ -254,7 +254,10 @@ int ak_tools_probe(struct ak_tools *self, const char *ns, const char *name, json
 
     if (r < 0)
         return r;
-    (void)ak_format_rfc3339_micro(ak_clock_wall(self->clock), now);
+    /* The times of checks are whole seconds: from the next one on, no earlier check looks like the answer, and the
+     * answer never looks earlier. */
+    ak_msec wall = ak_clock_wall(self->clock);
+    (void)ak_format_rfc3339(wall - wall % 1000 + 1000, now);
     patch = json_pack("{s:{s:s, s:{s:s}}}", "metadata", "uid", ak_object_meta(tool)->uid,
                       "annotations", AK_TOOLS_PROBE_ANNOTATION, now);
     if (!patch)

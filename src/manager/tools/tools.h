@@ -45,7 +45,7 @@ struct ak_run_target;
 
 #define AK_TOOLS_MANAGER "agentkube-manager-tools"
 #define AK_TOOLS_PROBE_ANNOTATION                                                                  \
-    "agentkube.io/probe-requested"                         /* of a Tool: RFC 3339, to the ms */
+    "agentkube.io/probe-requested"                         /* of a Tool: RFC 3339, seconds    */
 #define AK_TOOLS_HEAD_ANNOTATION "agentkube.io/audit-head" /* of the Lease */
 #define AK_TOOLS_RECORDING_TYPE "agentkube.io/recording"   /* of Secrets */
 #define AK_TOOLS_BASTION_SUFFIX "-bastion"                 /* of the name of a Tool's bastion pod */
