@@ -46,9 +46,11 @@ class Exo:
         return subprocess.Popen(self.command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 text=True, env=self.environment, cwd=ROOT, **options)
 
-    def on_terminal(self, *arguments, environment=None, keys=None, timeout=60):
-        """Runs it on a terminal of its own; returns (exit code, everything that was shown). keys: (text to wait for, what to type)."""
+    def on_terminal(self, *arguments, environment=None, keys=None, timeout=60, shell=None):
+        """Runs it on a terminal of its own; returns (exit code, everything that was shown). keys: (text to wait for, what to type
+        or to do with the terminal). shell: what is run instead, with the command as "$@"."""
         command, environment = self.command(*arguments), {**self.environment, "TERM": "xterm", **(environment or {})}
+        command = ["/bin/sh", "-c", shell, "sh", *command] if shell else command
         pid, fd = pty.fork()
         if pid == 0:
             try:
@@ -58,7 +60,8 @@ class Exo:
         shown, keys, deadline = b"", list(keys or []), time.monotonic() + timeout
         while time.monotonic() < deadline:
             if keys and keys[0][0].encode() in shown:
-                os.write(fd, keys.pop(0)[1].encode())
+                act = keys.pop(0)[1]
+                act(fd) if callable(act) else os.write(fd, act.encode())
             if not select.select([fd], [], [], 0.2)[0]:
                 continue
             try:
@@ -647,8 +650,10 @@ def test_the_manual_has_every_command_and_flag():
 
 
 def test_every_flag_is_in_a_test():
-    with open(__file__, encoding="utf-8") as file:
-        here = file.read()
+    here = ""
+    for name in ("test_exo.py", "test_exo_tools.py"):
+        with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+            here += file.read()
     flags = {flag for _, text in commands() for flag in re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.M)}
     letters = {"--namespace": '"-n"', "--all-namespaces": '"-A"', "--selector": '"-l"', "--watch": '"-w"', "--output": '"-o"', "--filename": '"-f"'}
     assert not [flag for flag in flags if f'"{flag}' not in here and letters.get(flag, "\0") not in here]

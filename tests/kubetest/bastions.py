@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
         if url.path in ("/v1/exec", "/v1/forward"):
             if bastion.ending:
                 return self.refuse_ending()
-            return bastion.serve_session(self, url.path[4:], parse_qs(url.query))
+            return bastion.serve_session(self, url.path[4:], parse_qs(url.query, keep_blank_values=True))
         if url.path.startswith("/v1/recordings/"):
             text = bastion.recordings.get(url.path.rsplit("/", 1)[1])
             return self.reply(200, text, "application/x-asciicast") if text else self.reply(404, status(404, "no such recording"))
