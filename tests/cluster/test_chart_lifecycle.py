@@ -128,7 +128,7 @@ def test_values_that_were_set_survive_an_upgrade_that_reuses_them(bare, previous
     spec = bare.get(f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/agentkube-manager")["spec"]
     assert spec["replicas"] == 3 and spec["template"]["spec"]["containers"][0]["image"].endswith(":v" + VERSION)
     role = bare.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/agentkube-manager")
-    assert grants(role)[("", "secrets")] == {"get"}
+    assert grants(role)[("", "secrets")] == {"get", "create", "update", "delete"}, "no list, no watch"
 
 
 # ---- installs that did not work
@@ -163,7 +163,10 @@ def test_everything_optional_is_accepted_by_the_api_server(bare):  # noqa: F811
     policy = bare.get(f"/apis/networking.k8s.io/v1/namespaces/{SYSTEM}/networkpolicies/agentkube-manager")["spec"]
     service = bare.get(f"/api/v1/namespaces/{SYSTEM}/services/agentkube-manager")["spec"]
     assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == {port["targetPort"] for port in service["ports"]}
-    assert {53, 443, 6443} == {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+    assert {53, 443, 6443} == {port["port"] for rule in policy["egress"] if "to" not in rule for port in rule["ports"]}
+    pods = {rule["ports"][0]["port"]: rule["to"] for rule in policy["egress"] if "to" in rule}
+    assert pods == {8084: [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/managed-by": "agentkube-manager"}}}],
+                    8082: [{"podSelector": {"matchLabels": service["selector"]}}]}
     for selector in (budget["spec"]["selector"], policy["podSelector"]):
         assert selector["matchLabels"] == service["selector"]
     helm(bare, "upgrade", "agentkube", CHART, *NO_WEBHOOK)
