@@ -303,7 +303,7 @@ static const struct ak_command commands[] = {
     {.noun = "tool",
      .verb = "explain",
      .run = ak_verb_tool_explain,
-     .args = "NAME OPERATION [KEY=TEXT|KEY:=JSON...] [-- STATEMENT]",
+     .args = "NAME OPERATION [KEY=TEXT|KEY:=JSON...|-- STATEMENT]",
      .min_args = 2,
      .max_args = AK_EXO_MAX_ARGS,
      .operand = AK_OPERAND_OPERATION,

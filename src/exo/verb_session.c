@@ -13,6 +13,7 @@
 
 #define MAX_RECORDING (32u << 20)
 #define DEFAULT_IDLE_LIMIT AK_SECONDS(2)
+#define AS_IT_WAS "\033[0m\033[?25h\r\n" /* no colour, a cursor */
 
 int ak_verb_session_list(struct ak_exo *self, struct ak_error **reterr)
 {
@@ -63,7 +64,8 @@ static bool pause_for(const struct ak_exo_options *o, double silence)
     double wait = silence * 1000.0;
     ak_msec nap = wait > (double)limit ? limit : wait > 0 ? (ak_msec)wait : 0;
 
-    return poll(&fd, 1, (int)AK_MIN(nap / speed, INT32_MAX)) <= 0;
+    (void)poll(&fd, 1, (int)AK_MIN(nap / speed, INT32_MAX));
+    return !ak_interrupt_is_set();
 }
 
 static int show_line(struct ak_exo *self, const char *line, size_t len, double *at,
@@ -103,6 +105,6 @@ int ak_verb_session_play(struct ak_exo *self, struct ak_error **reterr)
             r = show_line(self, line, len, &at, reterr);
         line += len + 1;
     }
-    (void)!ak_exo_write(STDOUT_FILENO, "\033[0m\r\n", 6, NULL);
+    (void)!ak_exo_write(STDOUT_FILENO, AS_IT_WAS, sizeof(AS_IT_WAS) - 1, NULL);
     return r < 0 && r != AK_E_CANCELLED ? r : AK_EXIT_OK;
 }

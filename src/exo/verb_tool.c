@@ -236,8 +236,6 @@ static int add_statement(struct ak_exo *self, json_t *body, struct ak_error **re
     AK_AUTO(ak_buf) text = AK_BUF_INIT(AK_TOOLS_MAX_ARGUMENTS);
     int r = 0;
 
-    if (!rest || !rest[0])
-        return 0;
     for (size_t i = 0; r >= 0 && rest[i]; i++)
         r = ak_buf_addf(&text, "%s%s", i ? " " : "", rest[i]);
     if (r < 0)
@@ -253,15 +251,19 @@ int ak_verb_tool_explain(struct ak_exo *self, struct ak_error **reterr)
     const struct ak_exo_options *o = self->options;
     AK_AUTO_JSON *arguments = NULL;
     AK_AUTO_JSON *answer = NULL;
-    int r = ak_tools_arguments(o->args + 2, o->n_args - 2, &arguments, reterr);
+    bool is_statement = o->rest && o->rest[0];
+    int r = is_statement ? 0 : ak_tools_arguments(o->args + 2, o->n_args - 2, &arguments, reterr);
 
+    if (is_statement && o->n_args > 2)
+        return ak_error_set(reterr, -EINVAL,
+                            "either arguments, or a statement behind \"--\" in their place");
     if (r < 0)
         return r;
-    AK_AUTO_JSON *body = json_pack("{sssOsb}", "operation", o->args[1], "arguments", arguments,
+    AK_AUTO_JSON *body = json_pack("{sssO*sb}", "operation", o->args[1], "arguments", arguments,
                                    "readOnly", o->read_only);
     if (!body)
         return ak_error_set(reterr, -EINVAL, "\"%s\": not UTF-8", o->args[1]);
-    r = add_statement(self, body, reterr);
+    r = is_statement ? add_statement(self, body, reterr) : 0;
     if (r >= 0)
         r = ak_tools_do(self, "POST", ak_tools_path(self, o->args[0], "explain", NULL, NULL), body,
                         0, &answer, reterr);
