@@ -412,29 +412,33 @@ static json_t *method_and_path(const char *text)
                      text[method] ? text + method + path : "/");
 }
 
+/* The arguments that a statement stands for; NULL: it is not UTF-8. */
+static json_t *arguments_of_statement(const char *main_name, const char *statement)
+{
+    if (ak_streq(main_name, "args"))
+        return json_pack("{s:o}", "args", split_words(statement));
+    return ak_streq(main_name, "method") ? method_and_path(statement)
+                                         : json_pack("{s:s}", main_name, statement);
+}
+
 int ak_invoke_explain(struct ak_invoke_call *call)
 {
     struct ak_invoke_request *q = &call->request;
+    const char *main_name = NULL;
     struct ak_tools_call tool_call;
     AK_AUTO_JSON *said = NULL;
 
-    if (q->statement) {
-        const char *main_name =
-            ak_tools_main_argument(tools_of(call), q->ns, q->name, q->operation);
-        if (ak_streq(main_name, "args"))
-            q->arguments = json_pack("{s:o}", "args", split_words(q->statement));
-        else if (ak_streq(main_name, "method"))
-            q->arguments = method_and_path(q->statement);
-        else if (main_name)
-            q->arguments = json_pack("{s:s}", main_name, q->statement);
-        else
-            return ak_invoke_error(&call->err, 400,
-                                   "statement: this operation has no text of its own, give "
-                                   "arguments");
+    if (q->statement)
+        main_name = ak_tools_main_argument(tools_of(call), q->ns, q->name, q->operation);
+    if (main_name) {
+        q->arguments = arguments_of_statement(main_name, q->statement);
         if (!q->arguments)
             return ak_invoke_error(&call->err, 400, "statement: must be UTF-8");
     }
     fill_call(call, &tool_call);
     int r = ak_tools_explain(tools_of(call), &tool_call, &said, &call->err);
+    if (r >= 0 && q->statement && !main_name) /* the Tool and the operation are there */
+        return ak_invoke_error(&call->err, 400,
+                               "statement: this operation has no text of its own, give arguments");
     return r < 0 ? r : answer_tree(call, 200, said);
 }
