@@ -148,7 +148,8 @@ def test_a_program_gets_arguments_input_and_gives_its_exit_code(scene):
     runner = scene.up()
     said = scene.exo("tool", "exec", "db", "--", "-c", 'for a; do echo "<$a>"; done; echo bad >&2; exit 3', "sh", "two words", "ä&=#%+", "", "--flag", "a\nb", code=3)
     assert said.stdout == "<two words>\n<ä&=#%+>\n<>\n<--flag>\n<a\nb>\n" and said.stderr == "bad\n"
-    assert scene.exo("tool", "exec", "db", input="echo from input\nread line; echo got $line\nmore\n").stdout == "from input\ngot more\n"
+    assert scene.exo("tool", "exec", "db", input="echo from input\n").stdout == "from input\n"
+    assert scene.exo("tool", "exec", "db", "--", "-c", "read a; read b; echo $b$a", input="one\ntwo\n").stdout == "twoone\n"
     assert scene.exo("tool", "exec", "db", "--", "-c", "kill -9 $$", code=137).stdout == ""
     for code in (1, 5, 255):
         scene.exo("tool", "exec", "db", "--", "-c", f"exit {code}", code=code)
@@ -180,12 +181,12 @@ def test_what_is_refused_or_missing_is_said_with_its_code(scene, tmp_path):
     assert "nothing to do" in scene.exo.on_terminal("tool", "exec", "limited")[1]
     assert scene.exo.on_terminal("tool", "exec", "limited")[0] == USAGE
     assert "did not come up in 2 s" in scene.exo("tool", "exec", "limited", "--hold", "2s", "--", "-c", "x", code=TIMEOUT).stderr
-    assert '"gone"' in scene.exo("tool", "exec", "gone", "--", "x", code=NOT_FOUND).stderr
+    assert 'gone" does not exist' in scene.exo("tool", "exec", "gone", "--", "x", code=NOT_FOUND).stderr
     nobody, _ = user_with(scene.kube, scene.namespace, str(tmp_path), [REACH], "may-reach")
     assert "tools/exec" in scene.exo("tool", "exec", "limited", "--kubeconfig", nobody, "--", "x", code=FORBIDDEN).stderr
     assert "tools/exec" in scene.exo("tool", "call", "limited", "query", "sql=select 1", "--kubeconfig", nobody, code=FORBIDDEN).stderr
     for words in (("sessions", "limited"), ("approvals", "limited"), ("probe", "limited"), ("kill", "limited", "s"), ("approve", "limited", "a"),
-                  ("deny", "limited", "a"), ("explain", "limited", "query", "--", "select 1")):
+                  ("deny", "limited", "a"), ("explain", "limited", "query", "sql=select 1")):
         assert "tools" in scene.exo("tool", *words, "--kubeconfig", nobody, code=FORBIDDEN).stderr, words
     for words in (("list", "limited"), ("export", "limited", "r")):
         assert "tools/log" in scene.exo("session", *words, "--kubeconfig", nobody, code=FORBIDDEN).stderr, words
@@ -451,7 +452,9 @@ def test_which_rule_decides_is_explained(scene):
     scene.tool("careful", approval={"mode": "Writes", "timeout": "5m"})
     assert scene.exo("tool", "explain", "careful", "execute", "--", "delete from t").stdout.startswith("waits for approval\n")
     assert scene.exo("tool", "explain", "careful", "execute", "--read-only", "--", "delete from t", code=FORBIDDEN).stdout.startswith("refused\n")
+    assert "either arguments" in scene.exo("tool", "explain", "db", "query", "sql=x", "--", "select 1", code=USAGE).stderr
     assert scene.exo("tool", "explain", "gone", "query", "--", "x", code=NOT_FOUND).stdout == ""
+    assert "no operation" in scene.exo("tool", "explain", "db", "no_such", "--", "x", code=NOT_FOUND).stderr
     assert scene.kube.pod(scene.namespace, "db-bastion") is None, "nothing was done"
 
 
@@ -510,10 +513,10 @@ def test_a_recording_is_listed_exported_and_played(scene):
     assert code == OK and "third" in shown
     began = time.monotonic()
     code, shown = scene.exo.on_terminal("session", "play", "db", one, "--idle-limit", "10m", keys=[("first", "\x03")])
-    assert code == OK and "second" not in shown and time.monotonic() - began < 20
+    assert code == OK and "second" not in shown and time.monotonic() - began < 20 and shown.endswith("\x1b[?25h\r\n")
     for verb in ("export", "play"):
         run = scene.exo.on_terminal("session", verb, "db", "rec-none")
-        assert run[0] == NOT_FOUND and "no such recording" in run[1].lower(), run
+        assert run[0] == NOT_FOUND and "has no recording" in run[1], run
 
 
 # ---- completion
