@@ -64,6 +64,8 @@ static int line_ended(struct ak_redis_reply *self)
         snprintf(self->error, sizeof(self->error), "%.*s", (int)strcspn(self->line + 1, " \r\n"),
                  self->line + 1);
     self->line_len = 0;
+    if (type == '|' && n <= 0)
+        return n < 0 ? AK_E_PROTOCOL : 0; /* what it is about follows all the same */
     if (strchr("$=!", type) && n >= 0) {
         self->bulk_left = (uint64_t)n + 2;
         return 0;
