@@ -17,6 +17,7 @@
 #include <ak/base/log.h>
 #include <ak/net/loop.h>
 
+#include "bastion/client_files.h"
 #include "bastion/link.h"
 #include "bastion/program.h"
 
@@ -327,8 +328,9 @@ static int open_socket(struct ak_client *self, struct ak_error **reterr)
             (void)close(fd);
         return ak_error_set(reterr, r, "listen on \"%s\": %s", path, ak_code_text(r));
     }
-    self->listener =
-        evconnlistener_new(ak_loop_base(self->loop), on_accept, self, LEV_OPT_CLOSE_ON_FREE, 0, fd);
+    /* No program inherits a connection: it could speak for another one. */
+    self->listener = evconnlistener_new(ak_loop_base(self->loop), on_accept, self,
+                                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     if (!self->listener)
         (void)close(fd);
     return self->listener ? 0 : ak_error_oom(reterr);
@@ -369,6 +371,7 @@ int ak_client_serve(const struct ak_client_settings *settings, struct ak_error *
         r = self.alone && self.stop ? 0 : ak_error_oom(reterr);
     }
     if (r >= 0) {
+        (void)ak_client_files_sweep(AK_CLIENT_FILES_DIR);
         ak_info(LOG, "serving", AK_STR("version", AK_VERSION), AK_STR("link", with.link_dir));
         ak_timer_set(self.alone, with.alone);
         r = ak_loop_run(self.loop, reterr);

@@ -77,10 +77,11 @@ void ak_link_put_u32(uint32_t value, uint8_t ret[static 4]);
 
 /* --- START --- */
 
+/* The command is the last member: gcc 12 with -ftrivial-auto-var-init clears wrong bytes for padding behind its array. */
 struct ak_link_start {
-    struct ak_client_command command;
     bool terminal;
     uint16_t rows, columns;
+    struct ak_client_command command;
 };
 AK_MUST_USE int ak_link_write_start(const struct ak_link_start *start, struct ak_buf *out,
                                     struct ak_error **reterr);

@@ -15,6 +15,8 @@
 #include <ak/base/alloc.h>
 #include <ak/base/text.h>
 
+#include "bastion/client_files.h"
+
 #define LINK_FULL (256u << 10)   /* bytes that wait in the link; then the program is not read */
 #define AFTER_EXIT AK_SECONDS(1) /* for what others of its group still say */
 
@@ -297,8 +299,8 @@ void ak_program_done(struct ak_program *self)
         if (self->family->children[i].user == self)
             self->family->children[i].exited = true;
     for (size_t i = 0; i < self->n_files; i++) {
-        (void)unlink(self->files[i]);
-        ak_free(self->files[i]);
+        ak_client_file_remove(self->files[i].path, self->files[i].fd);
+        ak_free(self->files[i].path);
     }
     close_input(self);
     if (self->output >= 0)
@@ -311,28 +313,23 @@ void ak_program_done(struct ak_program *self)
 
 /* --- the start --- */
 
-static int write_file(struct ak_program *self, const struct ak_client_file *f)
+static int write_files(struct ak_program *self, const struct ak_client_command *command,
+                       struct ak_error **reterr)
 {
-    int fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int r = 0;
+    for (size_t i = 0; i < command->n_files; i++) {
+        int fd = ak_client_file_write(&command->files[i], reterr);
 
-    if (fd < 0)
-        return -errno;
-    self->files[self->n_files] = ak_strdup(f->path);
-    if (!self->files[self->n_files])
-        r = -ENOMEM;
-    else
+        if (fd < 0)
+            return fd;
+        self->files[self->n_files].fd = fd;
+        self->files[self->n_files].path = ak_strdup(command->files[i].path);
+        if (!self->files[self->n_files].path) {
+            ak_client_file_remove(command->files[i].path, fd);
+            return ak_error_oom(reterr);
+        }
         self->n_files++;
-    for (size_t at = 0; r == 0 && at < f->len;) {
-        ssize_t n = write(fd, f->data + at, f->len - at);
-
-        r = n < 0 ? -errno : 0;
-        at += n > 0 ? (size_t)n : 0;
     }
-    if (r == 0 && fchmod(fd, f->mode) < 0)
-        r = -errno;
-    (void)close(fd);
-    return r;
+    return 0;
 }
 
 /* PATH and the like as the image has them; what the command says comes last and counts. */
@@ -452,12 +449,8 @@ int ak_program_start(struct ak_program *self, const struct ak_link_start *start)
     self->timer = ak_timer_new(self->loop, on_timer, self);
     if (!self->timer || !envp)
         r = ak_error_oom(&err);
-    for (size_t i = 0; r >= 0 && i < start->command.n_files; i++) {
-        r = write_file(self, &start->command.files[i]);
-        if (r < 0)
-            (void)ak_error_set(&err, r, "write \"%s\": %s", start->command.files[i].path,
-                               ak_code_text(r));
-    }
+    if (r >= 0)
+        r = write_files(self, &start->command, &err);
     if (r >= 0)
         r = launch(self, start, envp, &err);
     if (r >= 0)

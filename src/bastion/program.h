@@ -27,7 +27,10 @@ struct ak_program {
     bool end_of_input, terminal, exited, told;
     bool deserted; /* the link is gone: what it says goes nowhere */
     int status;    /* of waitpid(2) */
-    char *files[AK_CLIENT_MAX_FILES];
+    struct {
+        char *path;
+        int fd; /* holds the lock that says that the file is in use */
+    } files[AK_CLIENT_MAX_FILES];
     size_t n_files;
     struct ak_timer
         *timer; /* between TERM and KILL, and for what holds the pipes open after that */

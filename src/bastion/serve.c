@@ -16,6 +16,7 @@
 #include <ak/base/text.h>
 #include <ak/json/json.h>
 
+#include "bastion/client_files.h"
 #include "bastion/link.h"
 #include "bastion/recordings.h"
 #include "bastion/session_table.h"
@@ -391,6 +392,8 @@ static void on_hold(struct bufferevent *bev, short what, void *user)
     bufferevent_free(bev);
     self->hold = NULL;
     self->failed |= !self->ending;
+    /* Where both see the same folder. A container's own is gone with its pod, which ends now. */
+    (void)ak_client_files_sweep(AK_CLIENT_FILES_DIR);
     ak_bastion_end(self, "the container of the client program has ended");
 }
 

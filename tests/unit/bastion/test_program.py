@@ -6,6 +6,7 @@ Everything is real: `bastion serve` and `bastion client`, TLS on loopback, their
 Tool is of type custom, whose client program is a shell. Waits are for conditions.
 """
 import base64
+import glob
 import hashlib
 import http.client
 import json
@@ -16,6 +17,7 @@ import shutil
 import signal
 import socket
 import ssl
+import stat
 import struct
 import subprocess
 import sys
@@ -363,7 +365,7 @@ class Programs(Case):
 
     def test_a_hundred_sessions_one_after_the_other_and_ten_at_once(self):
         for _ in range(100):
-            self.assertEqual(self.bastion.run("echo x")[1], b"x\n")
+            self.assertEqual(self.bastion.run("echo x"), (0, b"x\n", b""))
         many = [self.bastion.open("-c", "cat") for _ in range(10)]
         with self.assertRaises(Refused) as refused:
             self.bastion.open("-c", "cat")
@@ -451,6 +453,44 @@ class Doors(Case):
 
 
 class Ends(Case):
+    def started(self, bastion=None):
+        """A program that does not end by itself, and the file that holds its credential."""
+        bastion = bastion or self.bastion
+        ws = bastion.open("-c", "cat \"$AGENTKUBE_CREDENTIAL_FILE\"; trap '' TERM HUP; while :; do sleep 1; done")
+        ws.until(CREDENTIAL.encode())
+        file, = glob.glob(f"/tmp/agentkube-{bastion.sessions()[0]['id']}-*")
+        self.assertEqual(stat.S_IMODE(os.stat(file).st_mode), 0o600)
+        return ws, file
+
+    def test_the_credentials_file_goes_with_its_session(self):
+        ws, file = self.started()
+        ws.close()
+        eventually(lambda: not os.path.exists(file), "the file is gone")
+
+    def test_the_credentials_file_goes_with_a_killed_serve(self):
+        _, file = self.started()
+        self.bastion.serve.kill()
+        eventually(lambda: not os.path.exists(file), "the file is gone")
+
+    def test_the_credentials_file_goes_with_a_killed_client(self):
+        _, file = self.started()
+        self.bastion.client.kill()
+        eventually(lambda: not os.path.exists(file), "the file is gone")
+
+    def test_credentials_files_of_the_killed_go_when_the_next_client_starts_and_others_stay(self):
+        other = Bastion()
+        self.addCleanup(other.end)
+        _, abandoned = self.started()
+        _, living = self.started(other)
+        for process in (self.bastion.serve, self.bastion.client):
+            process.send_signal(signal.SIGSTOP)  # the one is not to see how the other dies
+        for process in (self.bastion.serve, self.bastion.client):
+            process.kill()
+            process.wait()
+        self.bastion.start_client()
+        eventually(lambda: not os.path.exists(abandoned), "the file is gone")
+        self.assertTrue(os.path.exists(living))
+
     def test_told_to_stop_it_ends_sessions_with_a_reason(self):
         ws = self.bastion.open("-c", "echo here; cat")
         ws.until(b"here")
