@@ -19,7 +19,7 @@ from kubetest.bastions import CLOSE, STATUS, Bastion, frame, read_frame
 from kubetest.cluster import AGENTS
 from kubetest.invocation import NoAddress, loopback_address
 from kubetest.manager import free_port
-from test_invoke import Door, People, is_status
+from test_invoke import Door, Maker, People, is_status
 
 ALL = [("get", "tools"), ("get", "tools/log"), ("create", "tools/exec"), ("create", "tools/connect"), ("delete", "tools/connect"), ("update", "tools/approve")]
 NONE = "sha256:" + "0" * 64
@@ -639,6 +639,59 @@ def test_a_probe_is_asked_for(scene):
     status, said, _ = scene.door.say("POST", scene.path + "/probe", scene.token)
     assert status == 202, said
     assert scene.get()["metadata"]["annotations"]["agentkube.io/probe-requested"] == said["requestedTime"]
+
+
+class ToolMaker(Maker):
+    """Requests about Tools: mostly about one that is there, and some that make sense."""
+
+    def __init__(self, document, seed, namespace):
+        super().__init__(document, seed, namespace)
+        some = [one for one in self.operations if "/tools" in one[0]]
+        self.operations = some + 3 * [(path.replace("{name}", "db"), *rest) for path, *rest in some if "{name}" in path]
+
+    def body(self, operation):
+        if operation.get("operationId") not in ("operateTool", "explainTool", "operateOwnTool") or self.random.random() < 0.3:
+            return super().body(operation)
+        if self.random.random() < 0.5:
+            return json.dumps(self.random.choice([QUERY, WRITE])).encode()
+        made = {"operation": self.random.choice(["query", "execute", "list_tables", "exec", "connect", "forward", *self.ODD]),
+                "arguments": {self.random.choice(["sql", "params", "x"]): self.random.choice(["select 1", "drop table t", *self.JUNK])}}
+        return json.dumps({**made, **self.random.choice([{}, {"readOnly": True}, {"statement": "select 1"}])}).encode()
+
+    def request(self):
+        method, path, headers, body = super().request()
+        path, _, query = path.partition("?")
+        if path.endswith(("/operations", "/exec", "/forward")):
+            query = "&".join([one for one in query.split("&") if one and not one.startswith("hold=")] + ["hold=0"])
+        return method, path + ("?" + query if query else ""), headers, body
+
+
+def test_requests_made_from_the_document_never_break_it(scene):
+    scene.tool(approval={"mode": "Writes", "timeout": "5m"})
+    bastion = scene.up()
+    bastion.finish_recording(b'{"version": 2}\n')
+    agent_of = agent_pod(scene, "full", tools=[{"name": "db"}])
+    document = scene.door.say("GET", "/openapi.json", scene.token)[1]
+    seen, problems = {}, []
+
+    def worker(seed):
+        maker = ToolMaker(document, seed, scene.ns)
+        for _ in range(150):
+            method, path, headers, body = maker.request()
+            token = agent_of if path.startswith("/self") else scene.token
+            status, text, _ = scene.door.raw(method, "/api/v1" + path, {"Authorization": "Bearer " + token, **headers}, body, 30)
+            seen[status] = seen.get(status, 0) + 1
+            answer = json.loads(text) if status >= 400 and method != "HEAD" else None
+            if answer and (answer.get("kind") != "Status" or answer.get("code") != status):
+                problems.append((method, path, body, status, text))
+            if status >= 500:  # the bastion does everything that it is told
+                problems.append((method, path, body, status, text))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(worker, range(4)))
+    assert not problems, problems[:5]
+    missing = {200, 202, 400, 403, 404, 405, 426, 428} - set(seen)
+    assert scene.door.process.running() and not missing, missing
+    assert scene.operate()[0] == 200
 
 
 def test_ten_thousand_operations_leave_no_memory_behind(scene):
