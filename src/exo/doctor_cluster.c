@@ -152,41 +152,59 @@ int ak_doctor_pod_problem(const json_t *pod, struct ak_buf *out)
     return r;
 }
 
+/* Pods with this label, of every namespace or, where that is not allowed, of this one. */
+static int read_pods(struct ak_doctor *self, const char *label, json_t **ret,
+                     struct ak_error **reterr)
+{
+    struct ak_objects_query q = {.resource = ak_kinds_find("Pod"), .selector = label};
+    AK_AUTO_PTR(ak_error) err = NULL;
+
+    int r = ak_objects_read(self->exo, &q, ret, &err);
+    if (r != AK_E_FORBIDDEN) {
+        if (r < 0 && reterr)
+            *reterr = AK_TAKE(err);
+        return r;
+    }
+    q.ns = self->exo->ns;
+    return ak_objects_read(self->exo, &q, ret, reterr);
+}
+
+static int add_pod(struct ak_doctor *self, const json_t *pod, const char *why)
+{
+    return ak_doctor_add(
+        self, AK_VERDICT_WARN,
+        strstr(why, "mage") ? "is the image in a registry that the nodes reach (spec.image, "
+                              "image.registry of the chart, pull secrets)?"
+                            : "kubectl describe pod says more",
+        "pod %s/%s: %s", ak_output_or(ak_json_text(pod, "metadata", "namespace", NULL), "?"),
+        ak_output_or(ak_json_text(pod, "metadata", "name", NULL), "?"), why);
+}
+
 int ak_doctor_pods(struct ak_doctor *self)
 {
-    struct ak_objects_query q = {.resource = ak_kinds_find("Pod"),
-                                 .selector = "agentkube.io/agent"};
-    AK_AUTO_JSON *pods = NULL;
-    AK_AUTO_PTR(ak_error) err = NULL;
-    size_t n = 0;
+    static const char *const labels[] = {"agentkube.io/agent", "agentkube.io/tool"};
+    size_t n = 0, seen = 0;
+    int r = 0;
 
-    int r = ak_objects_read(self->exo, &q, &pods, NULL);
-    if (r == AK_E_FORBIDDEN) { /* not everywhere: then here */
-        q.ns = self->exo->ns;
-        r = ak_objects_read(self->exo, &q, &pods, &err);
+    for (size_t k = 0; r >= 0 && k < AK_ARRAY_LEN(labels); k++) {
+        AK_AUTO_JSON *pods = NULL;
+        AK_AUTO_PTR(ak_error) err = NULL;
+        if (read_pods(self, labels[k], &pods, &err) < 0)
+            return ak_doctor_add_error(self, err, "look at the pods of Agents and Tools");
+        const json_t *items = json_object_get(pods, "items");
+        seen += json_array_size(items);
+        for (size_t i = 0; r >= 0 && i < json_array_size(items); i++) {
+            AK_AUTO(ak_buf) why = AK_BUF_INIT(2048);
+            r = ak_doctor_pod_problem(json_array_get(items, i), &why);
+            if (r >= 0 && why.len && ++n <= MAX_PODS)
+                r = add_pod(self, json_array_get(items, i), ak_buf_text(&why));
+        }
     }
     if (r < 0)
-        return ak_doctor_add_error(self, err, "look at the pods of Agents");
-    const json_t *items = json_object_get(pods, "items");
-    for (size_t i = 0; r >= 0 && i < json_array_size(items); i++) {
-        AK_AUTO(ak_buf) why = AK_BUF_INIT(2048);
-        const json_t *pod = json_array_get(items, i);
-        r = ak_doctor_pod_problem(pod, &why);
-        if (r < 0 || !why.len || ++n > MAX_PODS)
-            continue;
-        r = ak_doctor_add(
-            self, AK_VERDICT_WARN,
-            strstr(ak_buf_text(&why), "mage")
-                ? "is the image in a registry that the nodes reach (spec.image, "
-                  "image.registry of the chart, pull secrets)?"
-                : "kubectl describe pod says more",
-            "pod %s/%s: %s", ak_output_or(ak_json_text(pod, "metadata", "namespace", NULL), "?"),
-            ak_output_or(ak_json_text(pod, "metadata", "name", NULL), "?"), ak_buf_text(&why));
-    }
-    if (r < 0 || n)
-        return r < 0 || n <= MAX_PODS
-                   ? r
-                   : ak_doctor_add(self, AK_VERDICT_WARN, NULL, "and %zu more", n - MAX_PODS);
-    return ak_doctor_add(self, AK_VERDICT_OK, NULL, "%zu pods of Agents, none that cannot start",
-                         json_array_size(items));
+        return r;
+    if (n > MAX_PODS)
+        return ak_doctor_add(self, AK_VERDICT_WARN, NULL, "and %zu more", n - MAX_PODS);
+    return n ? 0
+             : ak_doctor_add(self, AK_VERDICT_OK, NULL,
+                             "%zu pods of Agents and Tools, none that cannot start", seen);
 }

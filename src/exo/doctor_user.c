@@ -82,6 +82,8 @@ int ak_doctor_rights(struct ak_doctor *self)
         {{"create", AK_EXO_GROUP, "agents", "invoke", ns}, "start and cancel runs"},
         {{"get", AK_EXO_GROUP, "agents", "log", ns}, "follow runs"},
         {{"create", "", "pods", "exec", ns}, "open a shell"},
+        {{"create", AK_EXO_GROUP, "tools", "exec", ns}, "use Tools"},
+        {{"create", AK_EXO_GROUP, "tools", "connect", ns}, "open terminals and ports of Tools"},
         {{"get", "", "services", "proxy", system}, "reach the manager (get)"},
         {{"create", "", "services", "proxy", system}, "reach the manager (create)"},
     };

@@ -484,9 +484,10 @@ def test_doctor_without_a_cluster_says_what_is_missing(exo, tmp_path):
     assert "fail  apiserver" in dead and "reachable from here" in dead
 
 
-def test_doctor_finds_pods_that_cannot_start(exo, control_plane, namespace):
+@pytest.mark.parametrize("kind", ["agent", "tool"])
+def test_doctor_finds_pods_that_cannot_start(exo, control_plane, namespace, kind):
     name = "stuck"
-    control_plane.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"agentkube.io/agent": name}},
+    control_plane.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {f"agentkube.io/{kind}": name}},
                          "spec": {"containers": [{"name": "agent", "image": "nowhere/agent:1"}]}}, namespace=namespace)
     Agents(control_plane, namespace).waits(name, "ImagePullBackOff", "Back-off pulling image")
     lines = [line for line in json.loads(exo("doctor", "-o", "json", code=FAILED).stdout)["checks"] if line["check"] == "pods"]
