@@ -5,14 +5,9 @@
  */
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/listener.h>
-#include <openssl/rand.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <ak/base/alloc.h>
@@ -24,15 +19,14 @@
 #include "bastion/channels.h"
 #include "bastion/link.h"
 #include "bastion/recordings.h"
-#include "bastion/session_table.h"
+#include "bastion/session_socket.h"
+#include "bastion/stream_query.h"
 #include "engines/policy.h"
 
 #define LOG "bastion"
-#define MAX_ARGS 128
 #define FULL (256u << 10)
 #define LOW (64u << 10)
-#define MAX_CONNECTIONS 32 /* of one session's socket at a time */
-#define LAST_LOOK 50       /* ms between two looks while it ends */
+#define LAST_WORDS 50 /* ms for what the engine still answers when a program has ended by itself */
 
 struct stream {
     struct ak_bastion *bastion;
@@ -41,17 +35,11 @@ struct stream {
     struct ak_channels *channels;
     struct ak_recording *recording;
     struct ak_arena arena;
-    bool forward, terminal;
-    uint16_t columns, rows;
-    const char *args[MAX_ARGS + 1];
-    size_t n_args;
-    bool read_only;
-    /* The session's socket. */
-    char *folder, *path;
-    struct evconnlistener *listener;
-    void *listening;
-    size_t n_threads; /* that serve its connections, or make the command */
+    bool forward;
+    struct ak_stream_query query;
+    struct ak_session_socket socket;
     /* What the program is. */
+    bool making; /* a thread makes the command */
     struct ak_client_command command;
     int code;
     struct ak_error *err;
@@ -71,12 +59,7 @@ static void stop(struct stream *self, const char *status);
 
 static void stream_free(struct stream *self)
 {
-    if (self->path)
-        (void)unlink(self->path);
-    if (self->folder)
-        (void)rmdir(self->folder);
-    ak_free(self->path);
-    ak_free(self->folder);
+    ak_session_socket_done(&self->socket);
     if (self->session)
         ak_session_close(self->session);
     ak_link_reader_done(&self->reader);
@@ -95,15 +78,23 @@ static void on_timer(void *user)
         stop(self, NULL);
         return;
     }
-    if (self->over && self->listening && ak_now() >= self->deadline) {
-        self->bastion->engine->unlisten(self->listening);
-        ak_session_set_listening(self->session, NULL);
-        self->listening = NULL;
-    }
-    if (self->over && self->n_threads == 0 && !self->listening)
+    if (!self->over)
+        return;
+    if (ak_now() >= self->deadline)
+        ak_session_socket_unlisten(&self->socket);
+    if (ak_session_socket_is_free(&self->socket) && !self->making)
         stream_free(self);
-    else
-        ak_timer_set(self->timer, LAST_LOOK);
+    else if (ak_now() < self->deadline)
+        ak_timer_set(self->timer, self->deadline - ak_now());
+    /* else the last thread comes here again */
+}
+
+static void on_thread_done(void *user)
+{
+    struct stream *self = user;
+
+    if (self->over)
+        ak_timer_set(self->timer, 0);
 }
 
 /* Text of the Status object that says how it ended. */
@@ -124,12 +115,14 @@ static int write_status(struct ak_buf *out, const char *reason, const char *mess
 static void explain(struct stream *self, const char *reason)
 {
     char line[640];
-    int n = snprintf(line, sizeof(line), "%sagentkube: the session has ended: %s%s",
-                     self->terminal ? "\r\n" : "", reason, self->terminal ? "\r\n" : "\n");
+    int n =
+        snprintf(line, sizeof(line), "%sagentkube: the session has ended: %s%s",
+                 self->query.terminal ? "\r\n" : "", reason, self->query.terminal ? "\r\n" : "\n");
 
     if (!self->forward)
-        (void)!ak_channels_send(self->channels, self->terminal ? AK_CHANNEL_OUT : AK_CHANNEL_ERRORS,
-                                line, AK_MIN((size_t)n, sizeof(line) - 1));
+        (void)!ak_channels_send(self->channels,
+                                self->query.terminal ? AK_CHANNEL_OUT : AK_CHANNEL_ERRORS, line,
+                                AK_MIN((size_t)n, sizeof(line) - 1));
 }
 
 static void finish_channels(struct stream *self, const char *status)
@@ -159,10 +152,8 @@ static void stop(struct stream *self, const char *status)
     if (self->local)
         bufferevent_free(self->local);
     self->local = NULL;
-    if (self->listener)
-        evconnlistener_free(self->listener);
-    self->listener = NULL;
-    self->deadline = ak_now() + (self->dying ? 0 : LAST_LOOK);
+    ak_session_socket_close(&self->socket);
+    self->deadline = ak_now() + (self->dying ? 0 : LAST_WORDS);
     ak_session_end(self->session, "it is over");
     ak_timer_set(self->timer, 0);
 }
@@ -175,8 +166,9 @@ static void on_session_end(void *owner)
     if (self->over)
         return;
     self->dying = true;
-    ak_timer_set(self->timer,
-                 self->bastion->engine->serve_fd || self->listening ? AK_ENGINE_LAST_WORDS / 2 : 0);
+    ak_timer_set(self->timer, self->bastion->engine->serve_fd || self->socket.listening
+                                  ? AK_ENGINE_LAST_WORDS / 2
+                                  : 0);
 }
 
 /* --- from the other side to the channels --- */
@@ -258,6 +250,9 @@ static void on_link_read(struct bufferevent *bev, void *user)
 static void on_link_event(struct bufferevent *bev, short what, void *user)
 {
     (void)bev;
+    if (what &
+        BEV_EVENT_WRITING) /* it takes no more; what it has said is read before its end is seen */
+        return;
     if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
         fail(user, "the container of the client program has ended");
 }
@@ -288,7 +283,7 @@ static void on_engine_event(struct bufferevent *bev, short what, void *user)
 {
     struct stream *self = user;
 
-    if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)))
+    if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) || (what & BEV_EVENT_WRITING))
         return;
     if (evbuffer_get_length(bufferevent_get_input(bev)) > 0) { /* a slow reader gets it first */
         (void)bufferevent_disable(bev, EV_READ);
@@ -358,7 +353,7 @@ static void on_end_of_input(void *user)
     }
     self->input_ended = true;
     /* What runs on without anybody at its input is a job, not a person who went for lunch. */
-    if (!self->input_busy && !self->terminal) {
+    if (!self->input_busy && !self->query.terminal) {
         self->input_busy = true;
         ak_session_busy(self->session, true);
     }
@@ -372,7 +367,7 @@ static void on_size(unsigned columns, unsigned rows, void *user)
     uint8_t data[4] = {(uint8_t)(rows >> 8), (uint8_t)rows, (uint8_t)(columns >> 8),
                        (uint8_t)columns};
 
-    if (self->forward || !self->terminal || !self->local)
+    if (self->forward || !self->query.terminal || !self->local)
         return;
     send_frame(self, AK_LINK_SIZE, data, sizeof(data));
     ak_recording_resize(self->recording, columns, rows);
@@ -408,144 +403,6 @@ static const struct ak_channels_ops channel_ops = {.input = on_input,
                                                    .room = on_room,
                                                    .gone = on_gone};
 
-/* --- the session's socket --- */
-
-struct connection {
-    struct stream *stream;
-    struct ak_session *session;
-    int fd;
-};
-
-static void serve_connection(void *user)
-{
-    struct connection *c = user;
-    struct ak_bastion *b = c->stream->bastion;
-    AK_AUTO_PTR(ak_error) err = NULL;
-    int r = b->engine->serve_fd(&b->settings->target, c->session, c->fd, &err);
-
-    ak_session_forget_thread(c->session);
-    if (r < 0 && r != AK_E_CANCELLED)
-        ak_warn(LOG, "a connection to the system has failed",
-                AK_STR("session", ak_session_id(c->session)), AK_ERR(err));
-}
-
-static void connection_done(void *user)
-{
-    struct connection *c = user;
-
-    c->stream->n_threads--;
-    ak_session_unref(c->session);
-    ak_free(c);
-}
-
-static int start_connection(struct stream *self, int fd, struct ak_error **reterr)
-{
-    struct connection *c = ak_new0(struct connection);
-    int r = c ? 0 : ak_error_oom(reterr);
-
-    if (r >= 0) {
-        *c =
-            (struct connection){.stream = self, .session = ak_session_ref(self->session), .fd = fd};
-        r = ak_worker_start(self->bastion, serve_connection, connection_done, c, reterr);
-    }
-    if (r >= 0) {
-        self->n_threads++;
-        return 0;
-    }
-    if (c)
-        ak_session_unref(c->session);
-    ak_free(c);
-    (void)close(fd);
-    return r;
-}
-
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer,
-                      int len, void *user)
-{
-    struct stream *self = user;
-    AK_AUTO_PTR(ak_error) err = NULL;
-
-    (void)listener;
-    (void)peer;
-    (void)len;
-    if (self->n_threads >= MAX_CONNECTIONS || self->over)
-        (void)close(fd);
-    else if (evutil_make_socket_nonblocking(fd) < 0 || start_connection(self, fd, &err) < 0)
-        ak_warn(LOG, "a connection was not taken", AK_ERR(err));
-}
-
-/* A name that others in the client's container cannot guess, and cannot list. */
-static int make_folder(struct stream *self, struct ak_error **reterr)
-{
-    const char *link = self->bastion->settings->target.link_dir;
-    const char *name = self->bastion->engine->socket_name;
-    AK_AUTO_TEXT char *all = ak_asprintf("%s/s", link);
-    unsigned char random[8];
-    char hex[17];
-
-    if (!all || RAND_bytes(random, sizeof(random)) != 1)
-        return ak_error_oom(reterr);
-    for (size_t i = 0; i < sizeof(random); i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", random[i]);
-    self->folder = ak_asprintf("%s/%s", all, hex);
-    self->path =
-        self->folder ? ak_asprintf("%s/%s", self->folder, name ? name : "engine.sock") : NULL;
-    if (!self->path)
-        return ak_error_oom(reterr);
-    if ((mkdir(all, 0711) < 0 && errno != EEXIST) || chmod(all, 0711) < 0 ||
-        mkdir(self->folder, 0750) < 0 || chmod(self->folder, 0750) < 0)
-        return ak_error_set(reterr, -errno, "make \"%s\": %s", self->folder, ak_code_text(-errno));
-    return 0;
-}
-
-static int address_of(const char *path, struct sockaddr_un *ret, struct ak_error **reterr)
-{
-    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(ret->sun_path))
-        return ak_error_set(reterr, -ENAMETOOLONG, "\"%s\" is too long for a socket", path);
-    memcpy(ret->sun_path, path, strlen(path) + 1);
-    return 0;
-}
-
-static int listen_for_engine(struct stream *self, struct ak_error **reterr)
-{
-    struct sockaddr_un address;
-    int fd, r = address_of(self->path, &address, reterr);
-
-    if (r < 0)
-        return r;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(self->path, 0660) < 0 || listen(fd, 16) < 0) {
-        r = ak_error_set(reterr, -errno, "listen on \"%s\": %s", self->path, ak_code_text(-errno));
-        if (fd >= 0)
-            (void)close(fd);
-        return r;
-    }
-    self->listener = evconnlistener_new(ak_loop_base(self->bastion->loop), on_accept, self,
-                                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    if (!self->listener)
-        (void)close(fd);
-    return self->listener ? 0 : ak_error_oom(reterr);
-}
-
-static int open_socket(struct stream *self, struct ak_error **reterr)
-{
-    const struct ak_engine *engine = self->bastion->engine;
-    int r;
-
-    if (!engine->serve_fd && !engine->listen)
-        return 0;
-    r = make_folder(self, reterr);
-    if (r < 0 || !engine->listen)
-        return r < 0 ? r : listen_for_engine(self, reterr);
-    r = engine->listen(&self->bastion->settings->target, self->session, self->bastion->loop,
-                       self->path, &self->listening, reterr);
-    if (r >= 0)
-        ak_session_set_listening(self->session, self->listening);
-    return r;
-}
-
 /* --- exec --- */
 
 static void set_local(struct stream *self, int fd, bufferevent_data_cb read,
@@ -566,9 +423,9 @@ static void set_local(struct stream *self, int fd, bufferevent_data_cb read,
 static int start_program(struct stream *self, struct ak_error **reterr)
 {
     const struct ak_link_start start = {.command = self->command,
-                                        .terminal = self->terminal,
-                                        .rows = self->rows,
-                                        .columns = self->columns};
+                                        .terminal = self->query.terminal,
+                                        .rows = self->query.rows,
+                                        .columns = self->query.columns};
     AK_AUTO(ak_buf) text = {.max = AK_LINK_START, .wipe = true};
     int fd, r = ak_link_write_start(&start, &text, reterr);
 
@@ -608,8 +465,9 @@ static void make_command(void *user)
     struct stream *self = user;
     struct ak_bastion *b = self->bastion;
 
-    self->code = b->engine->client(&b->settings->target, self->session, self->path, self->args,
-                                   self->terminal, &self->arena, &self->command, &self->err);
+    self->code =
+        b->engine->client(&b->settings->target, self->session, self->socket.path, self->query.args,
+                          self->query.terminal, &self->arena, &self->command, &self->err);
 }
 
 static bool upgrade(struct stream *self)
@@ -635,7 +493,8 @@ static void command_made(void *user)
     struct stream *self = user;
     AK_AUTO_PTR(ak_error) err = NULL;
 
-    self->n_threads--;
+    self->making = false;
+    on_thread_done(self);
     if (self->over || !self->ex)
         return;
     if (self->code < 0) {
@@ -648,8 +507,9 @@ static void command_made(void *user)
     }
     if (!upgrade(self))
         return;
-    if (self->terminal && self->bastion->settings->recording)
-        self->recording = ak_recording_new(self->bastion, self->session, self->columns, self->rows);
+    if (self->query.terminal && self->bastion->settings->recording)
+        self->recording =
+            ak_recording_new(self->bastion, self->session, self->query.columns, self->query.rows);
 }
 
 static void on_client_gone(void *user)
@@ -661,68 +521,6 @@ static void on_client_gone(void *user)
 }
 
 /* --- the request --- */
-
-static int hex_digit(char c)
-{
-    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
-static char *decode(struct ak_arena *arena, const char *text, size_t len)
-{
-    char *out = ak_arena_alloc(arena, len + 1), *to = out;
-
-    for (size_t i = 0; out && i < len; i++) {
-        if (text[i] == '%' && len - i > 2 && hex_digit(text[i + 1]) >= 0 &&
-            hex_digit(text[i + 2]) >= 0) {
-            *to++ = (char)(hex_digit(text[i + 1]) << 4 | hex_digit(text[i + 2]));
-            i += 2;
-        } else {
-            *to++ = text[i] == '+' ? ' ' : text[i];
-        }
-    }
-    return out;
-}
-
-static int set_parameter(struct stream *self, const char *name, const char *value,
-                         struct ak_error **reterr)
-{
-    int r = 0;
-
-    if (ak_streq(name, "tty"))
-        r = ak_parse_bool(value, &self->terminal);
-    else if (ak_streq(name, "readOnly"))
-        r = ak_parse_bool(value, &self->read_only);
-    else if (ak_streq(name, "columns"))
-        r = ak_parse_u16(value, &self->columns);
-    else if (ak_streq(name, "rows"))
-        r = ak_parse_u16(value, &self->rows);
-    else if (ak_streq(name, "arg") && self->n_args == MAX_ARGS)
-        r = AK_E_TOO_LARGE;
-    else if (ak_streq(name, "arg"))
-        self->args[self->n_args++] = value;
-    return r < 0 ? ak_error_set(reterr, AK_E_INVALID, "%s: \"%s\" is not possible", name, value)
-                 : 0;
-}
-
-static int read_query(struct stream *self, struct ak_error **reterr)
-{
-    int r = 0;
-
-    for (const char *at = ak_http_query(self->ex); r >= 0 && *at;) {
-        size_t len = strcspn(at, "&");
-        const char *equals = memchr(at, '=', len);
-        size_t name_len = equals ? (size_t)(equals - at) : len;
-        char *name = decode(&self->arena, at, name_len);
-        char *value = equals ? decode(&self->arena, equals + 1, len - name_len - 1)
-                             : decode(&self->arena, "", 0);
-
-        r = name && value ? set_parameter(self, name, value, reterr) : ak_error_oom(reterr);
-        at += len + (at[len] == '&');
-    }
-    return r;
-}
 
 static int read_caller(struct stream *self, struct ak_caller *ret, struct ak_error **reterr)
 {
@@ -740,10 +538,10 @@ static json_t *policy_arguments(const struct stream *self)
     AK_AUTO_JSON *args = json_array();
     json_t *out;
 
-    if (self->forward || self->terminal)
+    if (self->forward || self->query.terminal)
         return json_object();
-    for (size_t i = 0; args && i < self->n_args; i++)
-        if (json_array_append_new(args, json_string(self->args[i])) < 0)
+    for (size_t i = 0; args && i < self->query.n_args; i++)
+        if (json_array_append_new(args, json_string(self->query.args[i])) < 0)
             return NULL;
     out = json_pack("{s:O}", "args", args);
     return out;
@@ -755,7 +553,7 @@ static int decide(struct stream *self, const char *operation, struct ak_error **
     AK_AUTO_JSON *arguments = policy_arguments(self);
     struct ak_decision d = {0};
     int r = arguments ? ak_policy_decide(self->bastion->settings->target.spec, operation, arguments,
-                                         self->read_only, &self->arena, &d, reterr)
+                                         self->query.read_only, &self->arena, &d, reterr)
                       : ak_error_set(reterr, AK_E_INVALID, "the arguments are not text");
 
     if (r < 0 || d.allowed)
@@ -774,7 +572,7 @@ static int prepare(struct stream *self, struct ak_error **reterr)
 {
     const struct ak_bastion_settings *s = self->bastion->settings;
     struct ak_caller caller = {0};
-    int r = read_query(self, reterr);
+    int r = ak_stream_query_read(ak_http_query(self->ex), &self->arena, &self->query, reterr);
 
     if (r >= 0 && !self->bastion->engine)
         r = ak_error_set(reterr, -EINVAL, "type %s is not built in", s->target.info->name);
@@ -785,22 +583,24 @@ static int prepare(struct stream *self, struct ak_error **reterr)
         r = read_caller(self, &caller, reterr);
     if (r < 0)
         return r;
-    self->read_only =
-        ak_policy_session_is_read_only(s->target.spec, caller.is_agent, self->read_only);
-    const struct ak_session_options options = {.kind = self->forward    ? AK_SESSION_FORWARD
-                                                       : self->terminal ? AK_SESSION_CONNECT
-                                                                        : AK_SESSION_EXEC,
+    self->query.read_only =
+        ak_policy_session_is_read_only(s->target.spec, caller.is_agent, self->query.read_only);
+    const struct ak_session_options options = {.kind = self->forward          ? AK_SESSION_FORWARD
+                                                       : self->query.terminal ? AK_SESSION_CONNECT
+                                                                              : AK_SESSION_EXEC,
                                                .caller = &caller,
-                                               .read_only = self->read_only,
+                                               .read_only = self->query.read_only,
                                                .end = on_session_end,
                                                .owner = self};
     r = ak_session_open(self->bastion, &options, &self->session, reterr);
     ak_caller_done(&caller);
+    self->socket = (struct ak_session_socket){
+        .bastion = self->bastion, .session = self->session, .idle = on_thread_done, .user = self};
     if (r >= 0)
         r = decide(self,
-                   self->forward    ? AK_OPERATION_FORWARD
-                   : self->terminal ? AK_OPERATION_CONNECT
-                                    : AK_OPERATION_EXEC,
+                   self->forward          ? AK_OPERATION_FORWARD
+                   : self->query.terminal ? AK_OPERATION_CONNECT
+                                          : AK_OPERATION_EXEC,
                    reterr);
     return r;
 }
@@ -837,42 +637,15 @@ void ak_stream_exec(struct ak_http_exchange *ex, void *user)
     }
     r = prepare(self, &err);
     if (r >= 0)
-        r = open_socket(self, &err);
+        r = ak_session_socket_open(&self->socket, &err);
     if (r >= 0)
         r = ak_worker_start(self->bastion, make_command, command_made, self, &err);
     if (r < 0) {
         refuse(self, 0, err);
         return;
     }
-    self->n_threads++;
+    self->making = true;
     ak_http_on_close(ex, on_client_gone, self);
-}
-
-static int dial_engine(struct stream *self, struct ak_error **reterr)
-{
-    struct sockaddr_un address;
-    int fds[2], r;
-
-    if (self->bastion->engine->serve_fd) {
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
-            return ak_error_set(reterr, -errno, "socketpair: %s", ak_code_text(-errno));
-        r = start_connection(self, fds[1], reterr);
-        if (r < 0)
-            (void)close(fds[0]);
-        return r < 0 ? r : fds[0];
-    }
-    r = open_socket(self, reterr);
-    if (r >= 0)
-        r = address_of(self->path, &address, reterr);
-    if (r < 0)
-        return r;
-    fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fds[0] >= 0 && connect(fds[0], (struct sockaddr *)&address, sizeof(address)) == 0)
-        return fds[0];
-    r = ak_error_set(reterr, -errno, "connect to the engine: %s", ak_code_text(-errno));
-    if (fds[0] >= 0)
-        (void)close(fds[0]);
-    return r;
 }
 
 void ak_stream_forward(struct ak_http_exchange *ex, void *user)
@@ -888,7 +661,7 @@ void ak_stream_forward(struct ak_http_exchange *ex, void *user)
     }
     r = prepare(self, &err);
     if (r >= 0)
-        r = dial_engine(self, &err);
+        r = ak_session_socket_connect(&self->socket, &err);
     if (r < 0) {
         refuse(self, 0, err);
         return;
