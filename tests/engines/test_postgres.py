@@ -16,6 +16,7 @@ import pytest
 from conftest import READER, WRITER
 from kubetest.databases import Authority, Postgres, find
 from kubetest.wait import wait_for
+from readonly_postgres import MORE
 
 PASSWORD = "s3cret of the app"
 SOCKET = ".s.PGSQL.5432"
@@ -90,7 +91,13 @@ def checksum(db):
     tables = db.sql("SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('public', 'other') ORDER BY 1", "app")
     parts = [tables, db.sql("SELECT rolname, rolsuper, rolcanlogin, rolpassword FROM pg_authid ORDER BY 1"),
              db.sql("SELECT last_value, is_called FROM orders_id_seq", "app"), db.sql("SELECT count(*) FROM pg_largeobject_metadata", "app"),
-             db.sql("SELECT relname, relacl FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1", "app")]
+             db.sql("SELECT relname, relacl FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1", "app"),
+             db.sql("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp' UNION ALL SELECT proname FROM pg_proc WHERE oid > 16383 "
+                    "UNION ALL SELECT extname FROM pg_extension UNION ALL SELECT description FROM pg_description WHERE objoid > 16383 "
+                    "UNION ALL SELECT attrelid || attname FROM pg_attribute WHERE attrelid = 'orders'::regclass "
+                    "UNION ALL SELECT defaclacl::text FROM pg_default_acl ORDER BY 1", "app"),
+             db.sql("SELECT setrole, setconfig FROM pg_db_role_setting UNION ALL SELECT 0, ARRAY[name || setting] FROM pg_file_settings "
+                    "UNION ALL SELECT 1, ARRAY[slot_name::text] FROM pg_replication_slots UNION ALL SELECT 2, ARRAY[gid] FROM pg_prepared_xacts ORDER BY 1, 2")]
     parts += [db.sql(f"SELECT * FROM {name} ORDER BY 1", "app") for name in tables.splitlines()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -717,6 +724,56 @@ def test_the_corpus_as_the_minted_reader(db, minted):
     for sql in CORPUS:
         minted.call("query", sql=sql)
         minted.call("execute", "--read-only", sql=sql)
+    assert checksum(db) == before
+
+
+def by_every_protocol(session, sql):
+    psql(session, text=sql + ";\n")
+    for message in (Raw.message("Q", sql.encode() + b"\0"), Raw.extended(sql.encode()), Raw.extended(sql.encode(), b"named")):
+        raw = Raw(session)
+        raw.send(message)
+        raw.until("Z")
+        raw.close()
+
+
+@pytest.mark.parametrize("what", MORE)
+@pytest.mark.parametrize("who", ["app", "minted"])
+def test_more_that_changes_nothing_in_a_reading_session(db, request, who, what):
+    """With the rights of a credential that may write, where all is decided by the text, and as the minted reader."""
+    tool = request.getfixturevalue(who)
+    before = checksum(db)
+    with tool.serve("--read-only", name=SOCKET) as session:
+        for sql in MORE[what]:
+            by_every_protocol(session, sql)
+        bad = Raw(session)
+        bad.send(Raw.extended(b"SELECT '\xff\xfe'; DELETE FROM orders") + Raw.extended(b"DELETE FROM orders -- \xc0\x80"))
+        bad.until("Z", 2)
+        bad.close()
+        assert psql(session, "-c", "SELECT count(*) FROM orders").stdout == "3\n", "and reading goes on"
+    assert checksum(db) == before, what
+    assert not os.path.exists("/tmp/agentkube-test-copy") and not os.path.exists("/tmp/x")
+
+
+@pytest.mark.parametrize("what", MORE)
+@pytest.mark.parametrize("who", ["app", "minted"])
+def test_more_that_changes_nothing_by_an_operation(db, request, who, what):
+    tool = request.getfixturevalue(who)
+    before = checksum(db)
+    for sql in MORE[what]:
+        tool.call("query", sql=sql)
+        tool.call("execute", "--read-only", sql=sql)
+    assert checksum(db) == before, what
+    assert not os.path.exists("/tmp/agentkube-test-copy")
+
+
+@pytest.mark.parametrize("options", ["-c standard_conforming_strings=off", "-c default_transaction_read_only=off", "-c transaction_read_only=off",
+                                     "-c role=postgres", "-c session_authorization=postgres", "-c backslash_quote=on"])
+def test_settings_of_a_clients_start_open_nothing(db, app, options):
+    before = checksum(db)
+    with app.serve("--read-only", name=SOCKET) as session:
+        for sql in ("SELECT '\\'; DELETE FROM orders; --'", "DELETE FROM orders", "SELECT '\\''; DELETE FROM orders; --'"):
+            psql(session, text=sql + ";\n", PGOPTIONS=options)
+            psql(session, "-c", sql, PGOPTIONS=options)
     assert checksum(db) == before
 
 
