@@ -59,17 +59,8 @@ static int head(const json_t *agent, ak_msec now, struct ak_buf *out)
         {"Message", {"status", "lastTermination", "message"}},
     };
     const char *goal = ak_json_text(agent, "spec", "goal", "inline", NULL);
-    const char *created = ak_json_text(agent, "metadata", "creationTimestamp", NULL);
-    char age[32];
+    int r = ak_describe_meta(out, agent, now);
 
-    int r = ak_describe_line(out, 0, "Name", ak_json_text(agent, "metadata", "name", NULL));
-    if (r >= 0)
-        r = ak_describe_line(out, 0, "Namespace",
-                             ak_json_text(agent, "metadata", "namespace", NULL));
-    if (r >= 0)
-        r = ak_describe_pairs(out, "Labels", ak_json_at(agent, "metadata", "labels", NULL));
-    if (r >= 0)
-        r = ak_describe_line(out, 0, "Age", ak_output_age(created, now, age));
     if (r >= 0)
         r = ak_describe_rows(out, 0, agent, spec, AK_ARRAY_LEN(spec));
     if (r >= 0 && goal) {

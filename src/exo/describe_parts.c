@@ -75,6 +75,22 @@ int ak_describe_pairs(struct ak_buf *out, const char *label, json_t *map)
     return r;
 }
 
+int ak_describe_meta(struct ak_buf *out, const json_t *object, ak_msec now)
+{
+    json_t *meta = json_object_get(object, "metadata");
+    char age[32];
+    int r = ak_describe_line(out, 0, "Name", ak_json_text(meta, "name", NULL));
+
+    if (r >= 0)
+        r = ak_describe_line(out, 0, "Namespace", ak_json_text(meta, "namespace", NULL));
+    if (r >= 0)
+        r = ak_describe_pairs(out, "Labels", json_object_get(meta, "labels"));
+    if (r < 0)
+        return r;
+    const char *created = ak_json_text(meta, "creationTimestamp", NULL);
+    return ak_describe_line(out, 0, "Age", ak_output_age(created, now, age));
+}
+
 int ak_describe_table(struct ak_table *table, const char *title, struct ak_buf *out)
 {
     AK_AUTO(ak_buf) text = AK_BUF_INIT(8u << 20);

@@ -17,6 +17,8 @@ struct ak_describe_row {
 /* "Label:   text". Text of others is one line without control characters. */
 AK_MUST_USE int ak_describe_line(struct ak_buf *out, int indent, const char *label,
                                  const char *text);
+/* Name, namespace, labels, age. */
+AK_MUST_USE int ak_describe_meta(struct ak_buf *out, const json_t *object, ak_msec now);
 AK_MUST_USE int ak_describe_rows(struct ak_buf *out, int indent, const json_t *tree,
                                  const struct ak_describe_row *items, size_t n);
 AK_MUST_USE int ak_describe_pairs(struct ak_buf *out, const char *label, json_t *map);

@@ -25,17 +25,8 @@ static int head(const json_t *tool, ak_msec now, struct ak_buf *out)
         {"Sessions", {"status", "bastion", "sessions"}},
         {"Last used", {"status", "bastion", "lastUsed"}},
     };
-    const char *created = ak_json_text(tool, "metadata", "creationTimestamp", NULL);
-    char age[32];
-    int r = ak_describe_line(out, 0, "Name", ak_json_text(tool, "metadata", "name", NULL));
+    int r = ak_describe_meta(out, tool, now);
 
-    if (r >= 0)
-        r = ak_describe_line(out, 0, "Namespace",
-                             ak_json_text(tool, "metadata", "namespace", NULL));
-    if (r >= 0)
-        r = ak_describe_pairs(out, "Labels", ak_json_at(tool, "metadata", "labels", NULL));
-    if (r >= 0)
-        r = ak_describe_line(out, 0, "Age", ak_output_age(created, now, age));
     return r < 0 ? r : ak_describe_rows(out, 0, tool, spec, AK_ARRAY_LEN(spec));
 }
 

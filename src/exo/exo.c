@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exo/exo.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -84,6 +85,25 @@ int ak_exo_write(int fd, const char *data, size_t len, struct ak_error **reterr)
             return ak_error_set(reterr, -errno, "write: %s", ak_code_text(-errno));
         data += n;
         len -= (size_t)n;
+    }
+    return 0;
+}
+
+int ak_exo_read_input(struct ak_buf *out, const char *what, struct ak_error **reterr)
+{
+    char some[16384];
+    ssize_t n;
+
+    while ((n = read(STDIN_FILENO, some, sizeof(some))) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ak_error_set(reterr, -errno, "standard input: %s", ak_code_text(-errno));
+        int r = ak_buf_add(out, some, (size_t)n);
+        if (r == -ENOMEM)
+            return ak_error_oom(reterr);
+        if (r < 0)
+            return ak_error_set(reterr, -EINVAL, "%s longer than %zu KiB", what, out->max >> 10);
     }
     return 0;
 }

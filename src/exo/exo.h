@@ -65,4 +65,7 @@ enum ak_exit ak_exo_exit_of(int code, const struct ak_error *err);
 AK_MUST_USE int ak_exo_print(const struct ak_buf *text, struct ak_error **reterr);
 AK_MUST_USE int ak_exo_write(int fd, const char *data, size_t len, struct ak_error **reterr);
 
+/* All of standard input; more than `out` may hold is a mistake of the user (-EINVAL): "the prompt is longer than ...". */
+AK_MUST_USE int ak_exo_read_input(struct ak_buf *out, const char *what, struct ak_error **reterr);
+
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exo/tools.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,19 +56,11 @@ static int parse(const char *what, const char *text, size_t len, json_t **ret,
 static int read_object(json_t **ret, struct ak_error **reterr)
 {
     AK_AUTO(ak_buf) text = AK_BUF_INIT(AK_TOOLS_MAX_ARGUMENTS);
-    char some[16384];
-    ssize_t n;
+    int r = ak_exo_read_input(&text, "the arguments are", reterr);
 
-    while ((n = read(STDIN_FILENO, some, sizeof(some))) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ak_error_set(reterr, -errno, "standard input: %s", ak_code_text(-errno));
-        if (ak_buf_add(&text, some, (size_t)n) < 0)
-            return ak_error_set(reterr, -EINVAL, "the arguments are longer than %u KiB",
-                                AK_TOOLS_MAX_ARGUMENTS >> 10);
-    }
-    int r = parse("standard input", ak_buf_text(&text), text.len, ret, reterr);
+    if (r < 0)
+        return r;
+    r = parse("standard input", ak_buf_text(&text), text.len, ret, reterr);
     if (r < 0)
         return r;
     if (!json_is_object(*ret)) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exo agent run: one request that may be repeated, then the run's events. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -23,23 +22,6 @@
 #define MAX_HOLD AK_MINUTES(10) /* both are the API's */
 #define MAX_KEY 255
 
-static int read_stdin(struct ak_buf *out, struct ak_error **reterr)
-{
-    char some[16384];
-    ssize_t n;
-
-    while ((n = read(STDIN_FILENO, some, sizeof(some))) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ak_error_set(reterr, -errno, "standard input: %s", ak_code_text(-errno));
-        if (ak_buf_add(out, some, (size_t)n) < 0)
-            return ak_error_set(reterr, -EINVAL, "the prompt is longer than %u KiB",
-                                MAX_PROMPT >> 10);
-    }
-    return 0;
-}
-
 static int make_body(struct ak_exo *self, json_t **ret, struct ak_error **reterr)
 {
     const struct ak_exo_options *o = self->options;
@@ -48,7 +30,7 @@ static int make_body(struct ak_exo *self, json_t **ret, struct ak_error **reterr
     int r = 0;
 
     if (ak_streq(said, "-"))
-        r = read_stdin(&prompt, reterr);
+        r = ak_exo_read_input(&prompt, "the prompt is", reterr);
     else if (said && ak_buf_adds(&prompt, said) < 0)
         r = ak_error_set(reterr, -EINVAL, "the prompt is longer than %u KiB", MAX_PROMPT >> 10);
     if (r < 0)
