@@ -22,9 +22,11 @@ def listed(root, folder, ending):
 
 
 def image_names(root):
-    """The manager's image first, then one for each runtime."""
+    """The manager's image first, then what bastions need, then one for each runtime."""
     names = [name for name in sorted(os.listdir(os.path.join(root, IMAGES))) if os.path.isdir(os.path.join(root, IMAGES, name))]
-    return ["agentkube-manager"] + [f"agentkube-runtime-{name}" for name in names if name != "manager"]
+    bastions = [name for name in names if name.startswith("bastion-")]
+    runtimes = [name for name in names if name != "manager" and name not in bastions]
+    return ["agentkube-manager"] + [f"agentkube-{name}" for name in bastions] + [f"agentkube-runtime-{name}" for name in runtimes]
 
 
 def contents(root):

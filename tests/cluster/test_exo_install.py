@@ -370,7 +370,7 @@ def test_a_role_that_this_user_may_not_hand_out_is_found_before_anything_is_chan
 
 # ---- waiting
 def test_waiting_ends_with_the_reason_in_words(clean):
-    done = run(clean, "operator", "--timeout", "3s", code=TIMEOUT)
+    done = run(clean, "operator", "--timeout", "15s", code=TIMEOUT)  # the definitions are served by then
     assert "no node takes it" in done.stderr or "0 of 1 pods" in done.stderr
     assert "pods" in run(clean, "status", code=FAILED).stdout
 
@@ -460,9 +460,13 @@ def test_a_bundle_installs(clean, tmp_path):
     assert "is not the file that was packed" in run(clean, "crds", "--offline", str(folder), code=FAILED).stderr
 
 
-def test_the_list_of_images_has_the_manager_and_every_runtime_that_has_one(control_plane):
-    with open(ROOT + "/src/runtimes/runtimes.c", encoding="utf-8") as file:
-        named = set(re.findall(r'\.image = "([a-z-]+)"', file.read()))
+def test_the_list_of_images_has_the_manager_and_every_runtime_and_type_of_tool_that_has_one(control_plane):
+    named = set()
+    for table in ("/src/runtimes/runtimes.c", "/src/engines/engine.c"):
+        with open(ROOT + table, encoding="utf-8") as file:
+            found = re.findall(r'\.image = "([a-z-]+)"', file.read())
+        assert found
+        named |= set(found)
     listed = run(control_plane, "images", "--image-registry", "m.example/x").stdout.split()
     assert {one.split("/")[-1].split(":")[0] for one in listed} == named | {"agentkube-manager"}
     assert all(one.startswith("m.example/x/adaptivelive/") for one in listed)
