@@ -3,6 +3,7 @@
 
 #include <ak/base/text.h>
 #include <ak/json/json.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "manager/invoke/answer.h"
@@ -212,6 +213,22 @@ static int refuse_path(const char *allow, struct ak_error **reterr)
         reterr, 404, "there is no such path: " AK_INVOKE_PREFIX "/openapi.json has all of them");
 }
 
+/* One more method that the path takes. */
+static void add_allowed(char allow[MAX_ALLOW], const char *method)
+{
+    size_t used = strlen(allow);
+
+    if (used + strlen(method) + 3 < MAX_ALLOW)
+        (void)snprintf(allow + used, MAX_ALLOW - used, "%s%s", used ? ", " : "", method);
+}
+
+static const struct ak_resource *implied_resource(const struct ak_invoke_route *route)
+{
+    if (!route->access_verb)
+        return NULL;
+    return route->verb >= AK_INVOKE_TOOL_FIRST ? &ak_tool_kind.resource : &ak_agent_kind.resource;
+}
+
 static int find_route(const struct ak_invoke_text *text, struct ak_arena *arena,
                       struct ak_invoke_request *ret, struct ak_error **reterr)
 {
@@ -226,15 +243,11 @@ static int find_route(const struct ak_invoke_text *text, struct ak_arena *arena,
             continue;
         if (ak_streq(route->method, text->method)) {
             ret->route = route;
-            if (!ret->resource && route->access_verb)
-                ret->resource = route->verb >= AK_INVOKE_TOOL_FIRST ? &ak_tool_kind.resource
-                                                                    : &ak_agent_kind.resource;
+            if (!ret->resource)
+                ret->resource = implied_resource(route);
             return 0;
         }
-        if (strlen(allow) + strlen(route->method) + 3 < MAX_ALLOW) {
-            memcpy(allow + strlen(allow), *allow ? ", " : "", *allow ? 2 : 0);
-            memcpy(allow + strlen(allow), route->method, strlen(route->method));
-        }
+        add_allowed(allow, route->method);
     }
     *ret = (struct ak_invoke_request){.allow = *allow ? allow : NULL};
     return refuse_path(allow, reterr);
