@@ -120,6 +120,8 @@ struct ak_bastion {
 /* No more sessions; those that are there end, then the process. Loop. */
 void ak_bastion_end(struct ak_bastion *self, const char *reason);
 void ak_bastion_changed(struct ak_bastion *self);
+/* Something happened that an end may wait for: whatever is due is done soon. Loop. */
+void ak_bastion_look(struct ak_bastion *self);
 /* {bootID, startTime, sessions, lastUsed, auditHead, auditAcked, auditDropped} */
 AK_MUST_USE int ak_bastion_write_state(struct ak_bastion *self, struct ak_buf *out);
 

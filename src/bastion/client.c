@@ -23,7 +23,6 @@
 
 #define LOG "client"
 #define LOW_WATER (64u << 10)
-#define STOP_LOOK 50 /* ms between two looks while it ends */
 
 struct ak_peer;
 struct ak_client {
@@ -37,7 +36,6 @@ struct ak_client {
     size_t n_peers, n_holds;
     struct ak_timer *alone, *stop;
     bool stopping;
-    ak_msec stop_deadline;
 };
 
 /* One connection of serve's. */
@@ -67,6 +65,8 @@ static void peer_free(struct ak_peer *peer)
     ak_link_reader_done(&peer->reader);
     if (peer->is_hold && --self->n_holds == 0)
         ak_timer_set(self->alone, self->settings->alone);
+    if (self->stopping && self->n_peers == self->n_holds)
+        ak_timer_set(self->stop, 0);
     ak_free(peer);
 }
 
@@ -243,14 +243,12 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 
 /* --- start and end --- */
 
+/* All have gone, or had their time. */
 static void on_stop(void *user)
 {
     struct ak_client *self = user;
 
-    if (self->peers == NULL || ak_now() >= self->stop_deadline)
-        ak_loop_stop(self->loop);
-    else
-        ak_timer_set(self->stop, STOP_LOOK);
+    ak_loop_stop(self->loop);
 }
 
 static void begin_stop(struct ak_client *self)
@@ -260,7 +258,7 @@ static void begin_stop(struct ak_client *self)
     if (self->stopping)
         return;
     self->stopping = true;
-    self->stop_deadline = ak_now() + self->settings->grace + AK_SECONDS(2);
+    ak_timer_set(self->stop, self->settings->grace + AK_SECONDS(2));
     for (struct ak_peer *peer = self->peers; peer; peer = next) {
         next = peer->next;
         if (peer->started && !ak_program_is_over(&peer->program))
@@ -268,7 +266,8 @@ static void begin_stop(struct ak_client *self)
         else if (!peer->closing && !peer->is_hold)
             peer_lost(peer);
     }
-    ak_timer_set(self->stop, STOP_LOOK);
+    if (self->n_peers == self->n_holds)
+        ak_timer_set(self->stop, 0);
 }
 
 static void on_alone(void *user)

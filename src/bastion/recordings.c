@@ -188,6 +188,7 @@ void ak_recordings_handle(struct ak_http_exchange *ex, void *user)
                            r->recorder.text.len, NULL);
     } else {
         recording_free(r);
+        ak_bastion_look(self);
         ak_http_reply_text(ex, 204, "text/plain", "", 0, NULL);
     }
 }

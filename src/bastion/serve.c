@@ -23,7 +23,10 @@
 #include "door/answers.h"
 
 #define LOG "bastion"
-#define TICK 250                   /* ms */
+#define CLIENT_EVERY                                                                               \
+    100 /* ms between two tries to reach the client's container, until it is there */
+#define LOOK_AT_LEAST                                                                              \
+    AK_MINUTES(1) /* though nothing is due: what had no memory to say so is found then */
 #define STATE_EVERY AK_SECONDS(1)  /* not more often */
 #define END_SESSIONS AK_SECONDS(5) /* for sessions to explain and end */
 #define END_TAKEN AK_SECONDS(3)    /* then for the manager to take the audit */
@@ -155,8 +158,7 @@ int ak_bastion_write_state(struct ak_bastion *self, struct ak_buf *out)
 void ak_bastion_changed(struct ak_bastion *self)
 {
     self->changed = true;
-    if (ak_now() - self->told >= STATE_EVERY)
-        ak_timer_set(self->tick, 0);
+    ak_bastion_look(self);
 }
 
 /* --- routes --- */
@@ -219,6 +221,7 @@ static void on_ack(struct ak_http_exchange *ex, void *user)
         reply_plain(ex, 400, "seq: there is no such record\n");
         return;
     }
+    ak_bastion_look(self);
     ak_http_reply_text(ex, 200, "application/json", "{}", 2, NULL);
 }
 
@@ -295,23 +298,64 @@ static const struct ak_http_route probe_routes[] = {{"GET", "/healthz", on_healt
 
 /* --- time --- */
 
-static void look_at_session(struct ak_bastion *self, struct ak_session *s, ak_msec now)
+/* When it could be idle for too long: what is busy now has all of its time from the end of that. */
+static ak_msec idle_at(const struct ak_bastion_settings *set, struct ak_session *s, ak_msec now)
+{
+    ak_mutex_lock(&s->lock);
+    ak_msec active = s->busy > 0 || s->statements ? now : s->active;
+    ak_mutex_unlock(&s->lock);
+    return s->kind == AK_SESSION_OPERATION ? AK_MSEC_NEVER : active + set->idle_timeout;
+}
+
+/* Ends it if it is time; when to look again. */
+static ak_msec look_at_session(struct ak_bastion *self, struct ak_session *s, ak_msec now)
 {
     const struct ak_bastion_settings *set = self->settings;
+    ak_msec idle = idle_at(set, s, now);
+    ak_msec longest = set->max_session ? s->since + set->max_session : AK_MSEC_NEVER;
     char span[32], reason[128];
 
-    ak_mutex_lock(&s->lock);
-    bool idle = s->busy <= 0 && !s->statements && now - s->active >= set->idle_timeout;
-    ak_mutex_unlock(&s->lock);
-    if (set->max_session && now - s->since >= set->max_session) {
+    if (now < longest && now < idle)
+        return AK_MIN(longest, idle);
+    if (now >= longest)
         (void)snprintf(reason, sizeof(reason), "it lasted %s, the longest that is allowed",
                        ak_format_duration(set->max_session, span));
-        ak_session_end(s, reason);
-    } else if (idle && s->kind != AK_SESSION_OPERATION) {
+    else
         (void)snprintf(reason, sizeof(reason), "it was idle for %s",
                        ak_format_duration(set->idle_timeout, span));
-        ak_session_end(s, reason);
+    ak_session_end(s, reason);
+    return AK_MSEC_NEVER;
+}
+
+/* Sessions that must end do; when the next one may have to. */
+static ak_msec look_at_sessions(struct ak_bastion *self, ak_msec now)
+{
+    ak_msec due = AK_MSEC_NEVER;
+    struct ak_session *next;
+
+    for (struct ak_session *s = self->sessions; s; s = next) {
+        next = s->next;
+        if (!ak_cancel_is_set(&s->cancel))
+            due = AK_MIN(due, look_at_session(self, s, now));
     }
+    if (self->sessions || self->ending)
+        return due;
+    due = self->last_used + self->settings->idle_timeout;
+    if (now >= due)
+        ak_bastion_end(self, "nobody used it");
+    return due;
+}
+
+static ak_msec tell_state(struct ak_bastion *self, ak_msec now)
+{
+    if (!self->changed)
+        return AK_MSEC_NEVER;
+    if (now - self->told < STATE_EVERY)
+        return self->told + STATE_EVERY;
+    self->changed = false;
+    self->told = now;
+    ak_watch_pump(self, true);
+    return AK_MSEC_NEVER;
 }
 
 static bool is_taken(struct ak_bastion *self)
@@ -321,12 +365,12 @@ static bool is_taken(struct ak_bastion *self)
     return audit.acked >= audit.head && ak_recordings_left(self) == 0;
 }
 
-static void tick_end(struct serve *serve, ak_msec now)
+static ak_msec go_on_ending(struct serve *serve, ak_msec now)
 {
     struct ak_bastion *self = &serve->b;
 
     if (!self->ending)
-        return;
+        return AK_MSEC_NEVER;
     if (!serve->stopping && ((!self->sessions && !self->workers) || now >= self->end_deadline)) {
         serve->stopping = true;
         self->end_deadline = now + END_TAKEN;
@@ -336,32 +380,31 @@ static void tick_end(struct serve *serve, ak_msec now)
         ak_watch_end(self);
         ak_loop_stop(self->loop);
     }
+    return self->end_deadline;
 }
 
 static void connect_client(struct ak_bastion *self);
 
+/* Whatever is due by now; then it sleeps until the next thing is, or somebody calls ak_bastion_look(). */
 static void on_tick(void *user)
 {
     struct serve *serve = user;
     struct ak_bastion *self = &serve->b;
-    ak_msec now = ak_now();
-    struct ak_session *next;
+    ak_msec now = ak_now(), due = now + LOOK_AT_LEAST;
 
     ak_workers_reap(self);
     connect_client(self);
-    for (struct ak_session *s = self->sessions; s; s = next) {
-        next = s->next;
-        look_at_session(self, s, now);
-    }
-    if (!self->ending && !self->sessions && now - self->last_used >= self->settings->idle_timeout)
-        ak_bastion_end(self, "nobody used it");
-    if (self->changed && now - self->told >= STATE_EVERY) {
-        self->changed = false;
-        self->told = now;
-        ak_watch_pump(self, true);
-    }
-    tick_end(serve, now);
-    ak_timer_set(self->tick, TICK);
+    if (!self->had_client && !self->ending)
+        due = now + CLIENT_EVERY;
+    due = AK_MIN(due, look_at_sessions(self, now));
+    due = AK_MIN(due, go_on_ending(serve, now));
+    due = AK_MIN(due, tell_state(self, now));
+    ak_timer_set(self->tick, AK_MAX(due - now, 1));
+}
+
+void ak_bastion_look(struct ak_bastion *self)
+{
+    ak_timer_set(self->tick, 0);
 }
 
 void ak_bastion_end(struct ak_bastion *self, const char *reason)
@@ -463,6 +506,7 @@ static void on_signal(evutil_socket_t fd, short what, void *user)
         return;
     if (self->b.ending)
         self->b.end_deadline = 0; /* asked twice */
+    ak_bastion_look(&self->b);
     ak_bastion_end(&self->b, "the bastion is being stopped");
 }
 

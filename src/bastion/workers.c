@@ -8,6 +8,7 @@
 static void on_finished(void *user)
 {
     ak_workers_reap(user);
+    ak_bastion_look(user);
 }
 
 static void run(void *user)
@@ -17,7 +18,7 @@ static void run(void *user)
 
     self->work(self->user);
     atomic_store_explicit(&self->finished, true, memory_order_release);
-    /* It may be joined and freed from here on. Without memory the next tick finds it. */
+    /* It may be joined and freed from here on. Without memory the next look finds it. */
     (void)!ak_loop_post(bastion->loop, on_finished, bastion);
 }
 
