@@ -12,7 +12,9 @@ import re
 import subprocess
 
 import pytest
+import yaml
 
+from kubetest import program
 from kubetest.cluster import ROOT
 
 MARK = re.compile(r"^<!-- (run|run: control plane|not run: (.{10,})) -->$")
@@ -40,8 +42,8 @@ def text_of(path):
         return file.read()
 
 
-def blocks(path):
-    """(line number, mark, commands) of each sh block; outside is what stands between blocks of any kind."""
+def blocks(path, languages=("sh", "bash", "shell", "console")):
+    """(line number, mark, text) of each block of these languages; outside is what stands between blocks of any kind."""
     found, outside = [], []
     before, language, body, start = "", None, [], 0
     for number, line in enumerate(text_of(path).splitlines(), 1):
@@ -49,7 +51,7 @@ def blocks(path):
         if language is None and fence:
             language, body, start = fence.group(1), [], number
         elif language is not None and fence:
-            if language in ("sh", "bash", "shell", "console"):
+            if language in languages:
                 found.append((start, before, "\n".join(body)))
             language, before = None, ""
         elif language is not None:
@@ -96,6 +98,56 @@ def test_the_commands_work(path, request, scratch):
             kube.helm("uninstall", "agentkube", "--namespace", "agentkube-system", "--ignore-not-found")
             kube.kubectl("delete", "-f", "agentkube/config/", "--ignore-not-found", "--timeout=60s")
             kube.kubectl("delete", "agents,tools,mcps,llmgateways,claws", "--all", "--all-namespaces", "--timeout=60s")
+
+
+def manifests(path):
+    """(line number, object) of each whole object of ours, or of Kubernetes' rights, in a yaml block."""
+    for line, _, text in blocks(path, ("yaml",))[0]:
+        try:
+            found = list(yaml.safe_load_all(text))
+        except yaml.YAMLError:
+            continue  # what a template or an excerpt looks like is not for a server
+        yield from ((line, thing) for thing in found if isinstance(thing, dict) and {"apiVersion", "kind", "metadata"} <= set(thing))
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if list(manifests(path))])
+def test_manifests_are_accepted(path, control_plane, namespace):
+    for line, thing in manifests(path):
+        thing["metadata"].pop("namespace", None)
+        done = subprocess.run([control_plane.tools + "/kubectl", f"--kubeconfig={control_plane.kubeconfig}", "-n", namespace, "create", "--dry-run=server", "-f", "-"],
+                              input=yaml.safe_dump(thing), text=True, capture_output=True, check=False)
+        assert done.returncode == 0, f"{path}:{line}: {done.stderr}"
+
+
+EXO = re.compile(r"(?:^|[|(&;] *)(?:build/bin/)?exo ([^|>&;#)]*)", re.MULTILINE)
+
+
+def typed():
+    """(document, words) of every exo command in a block of commands, or in backticks where it has a flag."""
+    for path in DOCUMENTS:
+        text = "\n".join(text for _, _, text in blocks(path)[0])
+        for words in EXO.findall(text.replace("\\\n", " ")) + [code[4:] for code in CODE.findall(blocks(path)[1]) if code.startswith("exo ")]:
+            yield path, re.sub(r"'[^']*'|\"[^\"]*\"", "TEXT", words).split()
+
+
+def test_commands_of_exo_that_are_named_exist():
+    helps, n = {}, 0
+
+    def help_of(*words):
+        if words not in helps:
+            helps[words] = subprocess.run([program("exo"), *words, "--help"], capture_output=True, text=True, check=False)
+        return helps[words]
+    for path, words in typed():
+        plain = words[:words.index("--")] if "--" in words else words
+        if not plain or plain[0].startswith("-") or not re.fullmatch(r"[a-z]+", plain[0]):
+            continue
+        verb = plain[1:2] if len(plain) > 1 and re.fullmatch(r"[a-z]+", plain[1]) and "VERB" in help_of(plain[0]).stdout.splitlines()[0] else []
+        done = help_of(plain[0], *verb)
+        assert done.returncode == 0, f"{path}: exo {' '.join(words)}: {done.stderr}"
+        for flag in re.findall(r"(?<=\s)--[a-z][\w-]*", " " + " ".join(plain)):
+            assert f" {flag}" in done.stdout, f"{path}: exo {' '.join(words)} has no {flag}"
+        n += 1
+    assert n > 40, "the documents name more than that"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
