@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from conftest import READER, WRITER
 from kubetest.databases import Authority, MariaDB, find
 from kubetest.wait import wait_for
+from readonly_mysql import MORE
 
 PASSWORD = "s3cret of the app"
 SOCKET = "mysql.sock"
@@ -114,7 +116,10 @@ def checksum(db):
     parts = [db.sql(f"SELECT * FROM {name} ORDER BY 1", "app") for name in ("orders", "customers", "other.things", "numbers")]
     parts += [db.sql("SHOW FULL TABLES", "app"), db.sql("SELECT user, host, priv FROM mysql.global_priv ORDER BY 1, 2"),
               db.sql("SELECT * FROM mysql.db ORDER BY user, db"), db.sql("SELECT * FROM mysql.tables_priv ORDER BY user, db, table_name"),
-              db.sql("SELECT @@global.read_only, @@global.general_log, @@global.tx_read_only"), db.sql("SHOW CREATE TABLE orders", "app")]
+              db.sql("SELECT @@global.read_only, @@global.general_log, @@global.tx_read_only, @@global.init_connect"), db.sql("SHOW CREATE TABLE orders", "app"),
+              db.sql("SHOW DATABASES; SHOW CREATE DATABASE app; SHOW CREATE VIEW app.paid_orders; SELECT name FROM mysql.plugin; SELECT server_name FROM mysql.servers"),
+              db.sql("SELECT routine_name FROM information_schema.routines WHERE routine_schema = 'app' UNION ALL SELECT event_name FROM information_schema.events "
+                     "UNION ALL SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app' ORDER BY 1")]
     return hashlib.sha256(re.sub(r'"password_last_changed": *\d+', "", "\n".join(parts)).encode()).hexdigest()
 
 
@@ -811,6 +816,92 @@ def test_the_corpus_as_the_minted_reader(db, minted):
         minted.call("query", sql=sql)
         minted.call("execute", "--read-only", sql=sql)
     assert checksum(db) == before
+
+
+FILES = ("/tmp/agentkube-test-outfile", "/tmp/agentkube-test-dumpfile")
+
+
+@pytest.mark.parametrize("what", MORE)
+@pytest.mark.parametrize("who", ["app", "minted"])
+def test_more_that_changes_nothing_in_a_reading_session(db, request, who, what):
+    """With the rights of a credential that may write, where all is decided by the text, and as the minted reader."""
+    tool = request.getfixturevalue(who)
+    before = checksum(db)
+    with tool.serve("--read-only", name=SOCKET) as session:
+        for sql in MORE[what]:
+            every_way(session, sql)
+        assert mariadb(session, "-e", "SELECT count(*) FROM orders").stdout == "3\n", "and reading goes on"
+    assert checksum(db) == before, what
+    assert not any(map(os.path.exists, FILES))
+
+
+@pytest.mark.parametrize("what", MORE)
+@pytest.mark.parametrize("who", ["app", "minted"])
+def test_more_that_changes_nothing_by_an_operation(db, request, who, what):
+    tool = request.getfixturevalue(who)
+    before = checksum(db)
+    for sql in MORE[what]:
+        tool.call("query", sql=sql)
+        tool.call("execute", "--read-only", sql=sql)
+    assert checksum(db) == before, what
+    assert not any(map(os.path.exists, FILES))
+
+
+@pytest.mark.parametrize("names", ["utf8mb4", "gbk", "sjis", "big5", "latin1"])
+def test_no_file_is_written_by_a_reading_session_whatever_its_character_set(db, tool, names):
+    """A READ ONLY transaction does not keep from writing files, so the text has to; in some sets a backslash is half a character."""
+    db.sql("CREATE OR REPLACE USER filer@'%' IDENTIFIED BY 'f'; GRANT FILE ON *.* TO filer@'%'; GRANT SELECT ON app.* TO filer@'%'")
+    one = tool("mysql", {**config(db), "username": "filer"}, credential="f")
+    into = b"INTO OUTFILE '/tmp/agentkube-test-outfile'"
+    with one.serve(name=SOCKET) as session:
+        mariadb(session, "-e", f"SELECT 1 {into.decode()}")
+        assert os.path.exists(FILES[0]), "the credential could"
+        os.remove(FILES[0])
+    with one.serve("--read-only", name=SOCKET) as session:
+        for lead in (b"\xbf", b"\x81", b"\x95", b"\xa5", b"\xe3\x81", b""):
+            for text in (b"SELECT '" + lead + b"\\' " + into + b" -- '", b"SELECT '" + lead + b"\\' " + into + b" # '", b"SELECT \"" + lead + b"\\\" " + into + b" -- \"",
+                         b"SELECT '" + lead + b"\\'' " + into + b" -- ", b"SELECT '" + lead + b"', 1 " + into, b"SELECT 1 " + into):
+                raw = Raw(session)
+                assert raw.ask(b"\x03SET NAMES " + names.encode())[1][:1] in (b"\0", b"\xff")
+                raw.send(0, b"\x03" + text)
+                assert raw.read()[1][:1] != b"\0", text
+                raw.close()
+                assert not any(map(os.path.exists, FILES)), text
+    for sql in MORE["files and the server"]:
+        one.call("query", sql=sql)
+    assert not any(map(os.path.exists, FILES))
+    db.sql("DROP USER filer")
+
+
+@pytest.mark.parametrize("who", ["app", "minted"])
+def test_ctrl_c_in_a_reading_session_ends_the_statement_only(db, request, who):
+    """The program itself says KILL QUERY over a second connection; a KILL of what is another's is refused."""
+    with request.getfixturevalue(who).serve("--read-only", name=SOCKET) as session:
+        with subprocess.Popen([find("mariadb"), "--no-defaults", f"--socket={session.folder / SOCKET}", "--user=whoever", "--batch", "--force",
+                               "--sigint-ignore=0", "-e", "SELECT sleep(64); SELECT 'still here'"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as client:
+            wait_for(lambda: running(db, "sleep(64)"), "the statement to run", 20)
+            client.send_signal(signal.SIGINT)
+            wait_for(lambda: not running(db, "sleep(64)"), "the statement to end", 20)
+            said, errors = client.communicate(timeout=20)
+        one, two = connect(session), connect(session)
+        timer = threading.Timer(0.5, lambda: two.cursor().execute(f"KILL QUERY {one.thread_id()}"))
+        timer.start()
+        started = time.monotonic()
+        with one.cursor() as cursor, pytest.raises(pymysql.err.OperationalError, match="1317"):
+            cursor.execute("SELECT count(*) FROM seq_1_to_1000000 a, seq_1_to_1000000 b WHERE a.seq + b.seq = 0")
+        assert time.monotonic() - started < 20
+        timer.join()
+        with one.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            other = db.sql("SELECT CONNECTION_ID()")
+            for text in (f"KILL {other}", f"KILL QUERY {other}", f"KILL QUERY ID {other}", "KILL USER root", f"KILL /* */ {one.thread_id()}"):
+                with pytest.raises(pymysql.err.MySQLError) as refused:
+                    cursor.execute(text)
+                assert refused.value.args[0] in (1227, 1095, 1094), refused.value
+        one.close()
+        two.close()
+    assert "still here" in said or "Aborted" in errors or "1317" in errors, (said, errors)
 
 
 # ---- provisioning
