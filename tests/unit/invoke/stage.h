@@ -69,10 +69,11 @@ struct stage_tools {
     int bastion_status;    /* of operations; 200: a result of `result` bytes. -1: it breaks off */
     size_t result;
     bool refuses; /* sessions: 503 in place of 101 */
-    atomic_int waiting, prepared, opened, closed, failed, refused, cancelled, operations;
+    int ends;     /* so many operations and sessions are told that the bastion ends */
+    atomic_int waiting, prepared, opened, closed, failed, ended, refused, cancelled, operations;
     /* Of the last call. */
     char operation[64], caller[64], caller_ns[64], refusal[64], reason[64];
-    bool read_only, engine_asked;
+    bool read_only, engine_asked, is_approved;
     atomic_bool connected; /* a session is open in the bastion */
     ak_msec hold;
     char session_query[512];

@@ -22,6 +22,17 @@ static struct ak_http_upgraded *session;
 
 /* ---- the bastion */
 
+static bool refuse_at_the_end(struct ak_http_exchange *ex)
+{
+    static const char text[] = "{\"message\":\"the bastion ends: idle\",\"reason\":\"Ending\"}";
+
+    if (!stage_tools.ends)
+        return false;
+    stage_tools.ends--;
+    ak_http_reply_text(ex, 503, "application/json", text, strlen(text), NULL);
+    return true;
+}
+
 void stage_on_operation(struct ak_http_exchange *ex, void *user)
 {
     size_t len = 0;
@@ -40,6 +51,8 @@ void stage_on_operation(struct ak_http_exchange *ex, void *user)
         ak_http_reply_text(ex, 428, "application/json", "{\"message\":\"write\"}", 19, NULL);
         return;
     }
+    if (refuse_at_the_end(ex))
+        return;
     if (stage_tools.bastion_status != 200) {
         static const char text[] =
             "{\"message\":\"the server says no\",\"details\":{\"code\":\"42501\"}}";
@@ -104,6 +117,8 @@ void stage_on_session(struct ak_http_exchange *ex, void *user)
     ak_mutex_unlock(&stage->lock);
     (void)snprintf(stage_tools.session_query, sizeof(stage_tools.session_query), "%s?%s",
                    ak_http_path(ex), ak_http_query(ex));
+    if (refuse_at_the_end(ex))
+        return;
     if (stage_tools.refuses) {
         static const char text[] = "{\"message\":\"too many sessions\"}";
         ak_http_reply_text(ex, 429, "application/json", text, strlen(text), NULL);
@@ -136,7 +151,7 @@ void stage_say(const char *bytes, size_t len)
 /* ---- tools.h */
 
 struct ak_tools_use {
-    char nothing;
+    bool is_approved;
 };
 
 static int settle(const struct ak_tools_call *call, struct ak_tools_use **ret,
@@ -148,6 +163,7 @@ static int settle(const struct ak_tools_call *call, struct ak_tools_use **ret,
                    call->caller.ns ? call->caller.ns : "-");
     stage_tools.read_only = call->read_only;
     stage_tools.hold = call->hold;
+    stage_tools.is_approved = call->is_approved;
     if (stage_tools.waits) {
         atomic_fetch_add(&stage_tools.waiting, 1);
         if (ak_cancel_sleep(call->cancel, AK_SECONDS(20)))
@@ -175,6 +191,7 @@ int ak_tools_prepare(struct ak_tools *self, const struct ak_tools_call *call, bo
     if (r < 0)
         return r;
     atomic_fetch_add(&stage_tools.prepared, 1);
+    (*ret)->is_approved = engine_asks;
     return ak_buf_addf(body, "{\"approved\":%s}", engine_asks ? "true" : "false");
 }
 
@@ -207,6 +224,17 @@ void ak_tools_use_failed(struct ak_tools_use *use)
 {
     (void)use;
     atomic_fetch_add(&stage_tools.failed, 1);
+}
+
+void ak_tools_use_ended(struct ak_tools_use *use)
+{
+    (void)use;
+    atomic_fetch_add(&stage_tools.ended, 1);
+}
+
+bool ak_tools_use_is_approved(const struct ak_tools_use *use)
+{
+    return use->is_approved;
 }
 
 const char *ak_tools_use_caller(const struct ak_tools_use *use)

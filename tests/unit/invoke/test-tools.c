@@ -117,6 +117,37 @@ static void a_bastion_that_is_away_is_told_as_it_is(void **state)
     rig_server_start(&the_stage.pod, &the_stage.pod.options);
 }
 
+static void a_bastion_that_just_ends_is_no_answer_once(void **state)
+{
+    (void)state;
+    stage_tools.result = 2;
+    stage_tools.ends = 1;
+    assert_int_equal(post(T "/operations", QUERY, "alice-token"), 200);
+    assert_int_equal(atomic_load(&stage_tools.operations), 2);
+    assert_int_equal(atomic_load(&stage_tools.ended), 1);
+    assert_false(stage_tools.is_approved);
+    wait_for(&stage_tools.closed, 2);
+    stage_tools.ends = 2;
+    assert_int_equal(post(T "/operations", QUERY, "alice-token"), 503);
+    assert_non_null(strstr(said, "the bastion ends: idle"));
+    assert_int_equal(atomic_load(&stage_tools.ended), 2);
+    assert_int_equal(atomic_load(&stage_tools.failed), 0);
+    wait_for(&stage_tools.closed, 4);
+}
+
+static void an_approval_goes_on_to_the_next_bastion(void **state)
+{
+    (void)state;
+    stage_tools.asks = true;
+    stage_tools.ends = 1;
+    stage_tools.result = 2;
+    assert_int_equal(post(T "/operations", QUERY, "alice-token"), 200);
+    assert_int_equal(atomic_load(&stage_tools.operations), 3); /* asked, ended, done */
+    assert_int_equal(atomic_load(&stage_tools.ended), 1);
+    assert_true(stage_tools.is_approved);
+    wait_for(&stage_tools.closed, 3);
+}
+
 static void the_bastion_may_ask_for_an_approval_once(void **state)
 {
     (void)state;
@@ -327,6 +358,26 @@ static void a_session_is_the_bastions_byte_for_byte(void **state)
     wait_for(&stage_tools.closed, 1);
 }
 
+static void a_session_waits_for_the_next_bastion_when_one_ends(void **state)
+{
+    char head[2048];
+
+    (void)state;
+    stage_grant("create tools/connect team db");
+    stage_tools.ends = 1;
+    int fd = connect_session(T "/forward", "", head, sizeof(head));
+    assert_non_null(strstr(head, "HTTP/1.1 101"));
+    (void)close(fd);
+    wait_for(&stage_tools.closed, 2);
+    assert_int_equal(atomic_load(&stage_tools.ended), 1);
+    stage_tools.ends = 2;
+    fd = connect_session(T "/forward", "", head, sizeof(head));
+    assert_non_null(strstr(head, "HTTP/1.1 503"));
+    (void)close(fd);
+    wait_for(&stage_tools.closed, 4);
+    assert_int_equal(atomic_load(&stage_tools.failed), 0);
+}
+
 static void a_query_may_come_in_a_header(void **state)
 {
     char head[2048];
@@ -486,6 +537,8 @@ int main(void)
         T_(what_the_bastion_says_is_passed_on_as_it_is),
         T_(a_bastion_that_breaks_off_gives_no_whole_answer),
         T_(a_bastion_that_is_away_is_told_as_it_is),
+        T_(a_bastion_that_just_ends_is_no_answer_once),
+        T_(an_approval_goes_on_to_the_next_bastion),
         T_(the_bastion_may_ask_for_an_approval_once),
         T_(what_is_refused_before_a_bastion_is_a_line_of_the_audit_log),
         T_(who_goes_while_a_bastion_comes_gives_up),
@@ -495,6 +548,7 @@ int main(void)
         T_(an_agents_pod_has_what_its_agent_was_given),
         T_(nobody_else_has_tools_of_his_own),
         T_(a_session_is_the_bastions_byte_for_byte),
+        T_(a_session_waits_for_the_next_bastion_when_one_ends),
         T_(a_query_may_come_in_a_header),
         T_(a_client_that_goes_ends_the_session),
         T_(what_is_no_upgrade_is_told_so),
