@@ -41,9 +41,9 @@ struct ak_http_upgraded_ops {
 AK_PUBLIC bool ak_http_wants_upgrade(const struct ak_http_exchange *ex, const char *protocol);
 /*
  * Answers 101 with `extra` header lines (may be NULL) beside Upgrade and Connection; the exchange is gone then. ops
- * must live as long as the connection. What came behind the request is offered to input() soon, not before this returns.
- * -EPIPE: the client has gone already (the exchange is gone too); -ENOMEM, -EINVAL (a line with a line end in it): the
- * exchange is still the caller's to answer.
+ * must live as long as the connection. What came behind the request is offered to input() soon, not before this
+ * returns. -EPIPE: the client has gone already (the exchange is gone too); -ENOMEM, -EINVAL (a line with a line end in
+ * it): the exchange is still the caller's to answer.
  */
 AK_PUBLIC AK_MUST_USE int ak_http_upgrade(struct ak_http_exchange *ex, const char *protocol,
                                           const char *const *extra,

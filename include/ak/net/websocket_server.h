@@ -70,8 +70,8 @@ struct ak_websocket_server {
 };
 AK_PUBLIC void ak_websocket_server_init(struct ak_websocket_server *self,
                                         const struct ak_websocket_server_ops *ops, void *user);
-/* Returns how many bytes are used up: all, unless piece() or ping() said 1. AK_E_PROTOCOL: the client broke the protocol
- * (close with 1002); or what a function returned. */
+/* Returns how many bytes are used up: all, unless piece() or ping() said 1. AK_E_PROTOCOL: the client broke the
+ * protocol (close with 1002); or what a function returned. */
 AK_PUBLIC AK_MUST_USE ssize_t ak_websocket_server_feed(struct ak_websocket_server *self,
                                                        const void *data, size_t len,
                                                        struct ak_error **reterr);
