@@ -96,8 +96,8 @@ struct ak_tool_right {
     json_t *object; /* borrowed from the list of ak_tool_rights_build() */
 };
 /*
- * The roles that spec.permissions mean, and their bindings to the account; without rules the cluster's
- * own `view` is bound. *ret_objects owns the trees; *ret is in the arena. Names beyond the Tool's own namespace say whose they are:
+ * The roles that spec.permissions mean, and their bindings to the account; without rules the cluster's own `view` is
+ * bound. *ret_objects owns the trees; *ret is in the arena. Names beyond the Tool's own namespace say whose they are:
  * agentkube:NAMESPACE:NAME.
  */
 AK_MUST_USE int ak_tool_rights_build(const struct ak_meta *meta, const char *account,
