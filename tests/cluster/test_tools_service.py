@@ -19,7 +19,7 @@ from kubetest.bastions import CLOSE, STATUS, Bastion, frame, read_frame
 from kubetest.cluster import AGENTS
 from kubetest.invocation import NoAddress, loopback_address
 from kubetest.manager import free_port
-from test_invoke import Door, Maker, People, is_status
+from test_invoke import Door, Maker, People, is_status, resident_kib
 
 ALL = [("get", "tools"), ("get", "tools/log"), ("create", "tools/exec"), ("create", "tools/connect"), ("delete", "tools/connect"), ("update", "tools/approve")]
 NONE = "sha256:" + "0" * 64
@@ -700,10 +700,6 @@ def test_ten_thousand_operations_leave_no_memory_behind(scene):
     bastion = scene.up()
     total = int(os.environ.get("AGENTKUBE_TEST_OPERATIONS") or 3000)
 
-    def resident():
-        with open(f"/proc/{scene.door.process.pid}/status", encoding="ascii") as file:
-            return int(next(line.split()[1] for line in file if line.startswith("VmRSS")))
-
     def many(n):
         connection = http.client.HTTPConnection(scene.door.host, scene.door.port, timeout=60)
         headers = {"Authorization": f"Bearer {scene.token}", "Content-Type": "application/json"}
@@ -714,7 +710,8 @@ def test_ten_thousand_operations_leave_no_memory_behind(scene):
             answer.read()
         connection.close()
     many(1000)
-    before = resident()
+    before = resident_kib(scene.door.process)
     many(total - 1000)
-    assert resident() - before < 4096, f"{before} KiB before, {resident()} KiB after"
+    after = resident_kib(scene.door.process)
+    assert after - before < 4096, f"{before} KiB before, {after} KiB after"
     wait_for(lambda: bastion.acked == bastion.head, "the last records")
