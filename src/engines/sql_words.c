@@ -283,7 +283,8 @@ static const char *const reading[] = {
     /* clang-format on */
 };
 
-/* What reaches files, the network, other sessions or the server, or runs text as SQL. A "*" at the end: all that begin so. */
+/* What reaches files, the network, other sessions or the server, or runs text as SQL. A "*" at the end: all that
+ * begin so. */
 static const char *const reaching[] = {
     "AZUREBLOBSTORAGE*",
     "BENCHMARK",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What client programs print: as text, as rows in the three ways that they come in, with a password to be blotted out. The
- * first byte: bit 0 the output is cut, bits 1 and 2 which rows, the rest how many of them are wanted.
+ * What client programs print: as text, as rows in the three ways that they come in, with a password to be blotted
+ * out. The first byte: bit 0 the output is cut, bits 1 and 2 which rows, the rest how many of them are wanted.
  */
 #include <stdint.h>
 #include <stdlib.h>

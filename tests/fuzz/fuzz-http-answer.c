@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What systems that are spoken to over HTTP answer, and the files that people give as credentials for them. The first byte:
- * bit 0 the answer is cut, the rest its status. Then a line of a header, and the body.
+ * What systems that are spoken to over HTTP answer, and the files that people give as credentials for them. The first
+ * byte: bit 0 the answer is cut, the rest its status. Then a line of a header, and the body.
  */
 #include <openssl/evp.h>
 #include <stdint.h>

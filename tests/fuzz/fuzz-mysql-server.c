@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server of MySQL says from its greeting on, to a login, a query and a prepared statement: arbitrary bytes, at once,
- * and then the end. The first byte chooses between query and statement, and what limits there are.
+ * What a server of MySQL says from its greeting on, to a login, a query and a prepared statement: arbitrary bytes, at
+ * once, and then the end. The first byte chooses between query and statement, and what limits there are.
  */
 #include <stdint.h>
 #include <string.h>

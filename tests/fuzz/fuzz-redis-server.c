@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server of Redis answers to a login and to commands: arbitrary bytes, at once, and then the end. The first byte
- * is how many bytes an answer may have.
+ * What a server of Redis answers to a login and to commands: arbitrary bytes, at once, and then the end. The first
+ * byte is how many bytes an answer may have.
  */
 #include <stdint.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The body of POST /v1/operations, as a bastion reads it: who asks, which operation, its arguments; decided about, and for
- * the HTTP family made into a request. The first byte chooses the Tool, and whether the caller may only read.
+ * The body of POST /v1/operations, as a bastion reads it: who asks, which operation, its arguments; decided about,
+ * and for the HTTP family made into a request. The first byte chooses the Tool, and whether the caller may only read.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
 /*
  * Where a Tool's system is as an HTTP server, and how its certificate is checked.
  *
- * The scheme: that of config.url; else http with TLS mode `disable`, and where no mode asks for TLS on a port that is not
- * usually TLS's (never for snowflake and bigquery, whose usual port is 443); else https. The modes over https:
- * verify-full, and nothing said, check chain and name; verify-ca the chain; require, prefer and allow the chain if there
- * is a CA, else nothing, as for a database.
+ * The scheme: that of config.url; else http with TLS mode `disable`, and where no mode asks for TLS on a port that is
+ * not usually TLS's (never for snowflake and bigquery, whose usual port is 443); else https. The modes over https:
+ * verify-full, and nothing said, check chain and name; verify-ca the chain; require, prefer and allow the chain if
+ * there is a CA, else nothing, as for a database.
  */
 #ifndef AK_BASTION_HTTP_ADDRESS_H
 #define AK_BASTION_HTTP_ADDRESS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Type bigquery, by its REST API. Whoever only reads has a token that is for reading only, and its statement is shown to
- * the service first without being run: what that does not call a SELECT is refused.
+ * Type bigquery, by its REST API. Whoever only reads has a token that is for reading only, and its statement is shown
+ * to the service first without being run: what that does not call a SELECT is refused.
  */
 #include <stdio.h>
 #include <string.h>
@@ -124,9 +124,9 @@ static int make_query(const struct ak_upstream *upstream, const struct ak_call *
 }
 
 /*
- * Which kind of statement it is says a job that is not run. Only jobs.insert answers that, and the token of a reader is
- * not enough for it (the service's "Authorization scopes" of jobs.insert and jobs.query): this one question is asked
- * with a token for everything.
+ * Which kind of statement it is says a job that is not run. Only jobs.insert answers that, and the token of a reader
+ * is not enough for it (the service's "Authorization scopes" of jobs.insert and jobs.query): this one question is
+ * asked with a token for everything.
  */
 static int check_select(struct ak_upstream *upstream, struct ak_call *call, json_t *query,
                         struct ak_error **reterr)

@@ -88,7 +88,8 @@ static int send(struct ak_upstream *upstream, const struct statement *s, size_t 
     return r < 0 ? r : ak_upstream_fetch(upstream, &req, max_bytes, ret, reterr);
 }
 
-/* Whether the user's profile, which no request changes, says that it reads only: 1, or 2 (with settings of one's own). */
+/* Whether the user's profile, which no request changes, says that it reads only: 1, or 2 (with settings of one's
+ * own). */
 static int look_at_profile(struct ak_upstream *upstream, bool *ret_reads, struct ak_error **reterr)
 {
     static const char sql[] =

@@ -11,7 +11,8 @@
  */
 AK_MUST_USE int ak_clickhouse_rows(const char *text, size_t len, bool is_cut, struct ak_rows *rows,
                                    struct ak_error **reterr);
-/* The number of "Code: 60, e.displayText() = DB::Exception: ..." or "Code: 60. DB::Exception: ..."; 0: no exception. */
+/* The number of "Code: 60, e.displayText() = DB::Exception: ..." or "Code: 60. DB::Exception: ..."; 0: no
+ * exception. */
 int ak_clickhouse_code(const char *text, size_t len);
 /* Appends 'text', escaped. */
 AK_MUST_USE int ak_clickhouse_literal(struct ak_buf *out, const char *text);

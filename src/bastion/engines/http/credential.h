@@ -25,9 +25,10 @@ void ak_http_credential_done(struct ak_http_credential *self);
 AK_DEFINE_AUTO(ak_http_credential, ak_http_credential_done)
 
 /*
- * Makes it. With read_only the credential itself only reads where that can be had (bigquery's scope). `login` as of ak_login_read(); `kubeconfig` for kubernetes outside the cluster, else NULL. Only bigquery
- * asks a server (the token_uri of its file) and heeds `limits`; the rest reads at most files.
- * AK_E_INVALID: the credential is not what the type needs.
+ * Makes it. With read_only the credential itself only reads where that can be had (bigquery's scope). `login` as of
+ * ak_login_read(); `kubeconfig` for kubernetes outside the cluster, else NULL. Only bigquery asks a server (the
+ * token_uri of its file) and heeds `limits`; the rest reads at most files. AK_E_INVALID: the credential is not what
+ * the type needs.
  */
 AK_MUST_USE int ak_http_credential_make(const struct ak_target *target,
                                         const struct ak_login *login,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * curl in container `client`, on the session's socket. Whatever host a URL names, the request goes to the Tool's
- * system; a first argument that begins with "/" is a path there. For clickhouse one argument that is no option, path or
- * URL is a statement, and without arguments it is on stdin.
+ * system; a first argument that begins with "/" is a path there. For clickhouse one argument that is no option, path
+ * or URL is a statement, and without arguments it is on stdin.
  */
 #include <string.h>
 

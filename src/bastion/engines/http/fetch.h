@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One request of a thread that may block, with what ak_http_do() has not: the answer's header lines, an answer that is
- * cut instead of refused when it is larger than wanted (a 1 GB answer costs what its first bytes cost), and an end at a
- * point in time. Nothing is followed or retried.
+ * cut instead of refused when it is larger than wanted (a 1 GB answer costs what its first bytes cost), and an end at
+ * a point in time. Nothing is followed or retried.
  */
 #ifndef AK_BASTION_HTTP_FETCH_H
 #define AK_BASTION_HTTP_FETCH_H
@@ -31,8 +31,9 @@ void ak_fetch_reply_done(struct ak_fetch_reply *self);
 AK_DEFINE_AUTO(ak_fetch_reply, ak_fetch_reply_done)
 
 /*
- * Any status is success. Errors as of ak_http_do(): AK_E_PROTOCOL, -ETIMEDOUT, AK_E_CANCELLED, -ENOMEM. `loop` belongs to
- * the caller, is not running, and outlives nothing: the client is freed before it. req->timeout and cancel do not count.
+ * Any status is success. Errors as of ak_http_do(): AK_E_PROTOCOL, -ETIMEDOUT, AK_E_CANCELLED, -ENOMEM. `loop`
+ * belongs to the caller, is not running, and outlives nothing: the client is freed before it. req->timeout and cancel
+ * do not count.
  */
 AK_MUST_USE int ak_fetch(struct ak_http_client *client, struct ak_loop *loop,
                          const struct ak_http_request *req, const struct ak_fetch_limits *limits,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON Web Tokens signed with an RSA key (RS256, RFC 7515, RFC 7518 section 3.3), as the services want them that give a key
- * pair in place of a password. Pure but for the signature.
+ * JSON Web Tokens signed with an RSA key (RS256, RFC 7515, RFC 7518 section 3.3), as the services want them that give
+ * a key pair in place of a password. Pure but for the signature.
  */
 #ifndef AK_BASTION_HTTP_JWT_H
 #define AK_BASTION_HTTP_JWT_H
@@ -12,22 +12,23 @@
 #include <ak/base/time.h>
 #include <jansson.h>
 
-typedef struct evp_pkey_st EVP_PKEY;
+struct evp_pkey_st; /* OpenSSL's EVP_PKEY */
 
 /* A private RSA key in PEM form, not encrypted. AK_E_INVALID: it is none, or has fewer than 2048 bits. The caller
  * EVP_PKEY_free()s it. */
-AK_MUST_USE int ak_jwt_key_read(const struct ak_secret *pem, EVP_PKEY **ret,
+AK_MUST_USE int ak_jwt_key_read(const struct ak_secret *pem, struct evp_pkey_st **ret,
                                 struct ak_error **reterr);
 /* "SHA256:BASE64" of the public key's SubjectPublicKeyInfo, appended. */
-AK_MUST_USE int ak_jwt_key_fingerprint(EVP_PKEY *key, struct ak_buf *out, struct ak_error **reterr);
+AK_MUST_USE int ak_jwt_key_fingerprint(struct evp_pkey_st *key, struct ak_buf *out,
+                                       struct ak_error **reterr);
 /* Appends HEADER.CLAIMS.SIGNATURE; `key_id` becomes the header's kid, NULL: none. */
-AK_MUST_USE int ak_jwt_sign(EVP_PKEY *key, const char *key_id, const json_t *claims,
+AK_MUST_USE int ak_jwt_sign(struct evp_pkey_st *key, const char *key_id, const json_t *claims,
                             struct ak_buf *out, struct ak_error **reterr);
 
 /*
- * What Snowflake wants of a key pair's owner: issuer ACCOUNT.USER.SHA256:fingerprint, subject ACCOUNT.USER, in capitals;
- * of an account with a region behind a dot only what is before it. Lives one hour from `wall`, the longest that is
- * taken.
+ * What Snowflake wants of a key pair's owner: issuer ACCOUNT.USER.SHA256:fingerprint, subject ACCOUNT.USER, in
+ * capitals; of an account with a region behind a dot only what is before it. Lives one hour from `wall`, the longest
+ * that is taken.
  */
 AK_MUST_USE int ak_jwt_snowflake(const struct ak_secret *pem, const char *account, const char *user,
                                  ak_msec wall, struct ak_buf *out, struct ak_error **reterr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Type kubernetes: kubectl in container `client`, against the session's proxy. Its kubeconfig says http://127.0.0.1 and
- * a path that only this session knows; token or certificate are the proxy's.
+ * Type kubernetes: kubectl in container `client`, against the session's proxy. Its kubeconfig says http://127.0.0.1
+ * and a path that only this session knows; token or certificate are the proxy's.
  */
 #include <stdio.h>
 #include <string.h>

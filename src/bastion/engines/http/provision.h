@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Users with exactly a Tool's permissions in the systems that are provisioned over HTTP. Idempotent: what is there already
- * is not in `changed`, what is too much is taken away. Passwords are set each time, as hashes where the system takes them.
+ * Users with exactly a Tool's permissions in the systems that are provisioned over HTTP. Idempotent: what is there
+ * already is not in `changed`, what is too much is taken away. Passwords are set each time, as hashes where the
+ * system takes them.
  */
 #ifndef AK_BASTION_HTTP_PROVISION_H
 #define AK_BASTION_HTTP_PROVISION_H

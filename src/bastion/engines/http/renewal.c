@@ -57,7 +57,8 @@ static void work(void *user)
     struct ak_http_renewal *self = user;
 
     self->code = make(self, &self->err);
-    /* Without room for the post its waiters would wait for ever: there are 65,536 places, and the loop empties them. */
+    /* Without room for the post its waiters would wait for ever: there are 65,536 places, and the loop empties them.
+     * */
     while (ak_loop_post(self->loop, on_made, self) == -ENOBUFS &&
            !ak_cancel_sleep(&self->cancel, 50))
         ;

@@ -25,12 +25,13 @@ struct ak_request {
 void ak_request_done(struct ak_request *self);
 AK_DEFINE_AUTO(ak_request, ak_request_done)
 /*
- * Reads {method, path, query, headers, body}. -EINVAL: not such arguments, a path that can be read in two ways, a header
- * that is not a caller's to set, control characters. AK_E_TOO_LARGE.
+ * Reads {method, path, query, headers, body}. -EINVAL: not such arguments, a path that can be read in two ways, a
+ * header that is not a caller's to set, control characters. AK_E_TOO_LARGE.
  */
 AK_MUST_USE int ak_request_make(const struct ak_tool_spec *spec, const json_t *arguments,
                                 struct ak_request *ret, struct ak_error **reterr);
-/* A path (its query, if it has one, is looked at for characters only) that can be read in one way. -EINVAL, AK_E_TOO_LARGE. */
+/* A path (its query, if it has one, is looked at for characters only) that can be read in one way. -EINVAL,
+ * AK_E_TOO_LARGE. */
 AK_MUST_USE int ak_request_path_check(const struct ak_tool_spec *spec, const char *path,
                                       struct ak_error **reterr);
 /* May it be sent? AK_E_FORBIDDEN: the rules of the Tool, or a caller who only reads. `path` may have a query. */

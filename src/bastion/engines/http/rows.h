@@ -24,7 +24,8 @@ AK_MUST_USE int ak_rows_add(struct ak_rows *self, json_t *row, size_t bytes,
 AK_MUST_USE int ak_rows_finish(struct ak_rows *self, struct ak_call *call,
                                struct ak_error **reterr);
 
-/* A number's text: what a double keeps exactly is a JSON number, the rest (2^53 and more, nan) a string. NULL on no memory. */
+/* A number's text: what a double keeps exactly is a JSON number, the rest (2^53 and more, nan) a string. NULL on no
+ * memory. */
 json_t *ak_rows_number(const char *text);
 
 #endif

@@ -46,8 +46,8 @@ void ak_upstream_words(int status, const json_t *tree, const char *text, size_t 
 /* The code for an HTTP status of the system, for the caller's error: AK_E_UNAUTHORIZED, AK_E_FORBIDDEN, ... */
 int ak_upstream_code(int status);
 
-/* The login of a caller, with what its kubeconfig says (empty but for kubernetes outside of the cluster; there the login
- * is empty inside). */
+/* The login of a caller, with what its kubeconfig says (empty but for kubernetes outside of the cluster; there the
+ * login is empty inside). */
 AK_MUST_USE int ak_upstream_login(const struct ak_target *target, bool read_only,
                                   struct ak_login *ret_login, struct ak_kubeconfig *ret_kubeconfig,
                                   struct ak_error **reterr);

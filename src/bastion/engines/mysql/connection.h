@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection to a MySQL or MariaDB server as its client: greeting, TLS by the Tool's mode, login with whatever plugin
- * the server asks for, then messages. Blocking; every wait ends with the cancel and deadline that it was made with.
+ * A connection to a MySQL or MariaDB server as its client: greeting, TLS by the Tool's mode, login with whatever
+ * plugin the server asks for, then messages. Blocking; every wait ends with the cancel and deadline that it was made
+ * with.
  *
  *     r = ak_mysql_open(&options, &db, reterr);         connected and greeted
  *     r = ak_mysql_login(db, &login, &how, reterr);     logged in

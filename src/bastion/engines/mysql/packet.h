@@ -165,7 +165,8 @@ struct ak_mysql_hello {
     bool wants_tls; /* it is only the short packet that asks for TLS */
 };
 
-/* AK_E_PROTOCOL; an ERR in place of the greeting (too many connections, host blocked) is AK_E_SERVER with its words. */
+/* AK_E_PROTOCOL; an ERR in place of the greeting (too many connections, host blocked) is AK_E_SERVER with its
+ * words. */
 AK_MUST_USE int ak_mysql_parse_greeting(const uint8_t *data, size_t len,
                                         struct ak_mysql_greeting *ret, struct ak_error **reterr);
 AK_MUST_USE int ak_mysql_parse_ok(const uint8_t *data, size_t len, struct ak_mysql_ok *ret);

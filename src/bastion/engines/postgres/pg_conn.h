@@ -80,7 +80,8 @@ AK_MUST_USE int ak_pg_skip(struct ak_pg *self, uint32_t len, struct ak_error **r
 AK_MUST_USE int ak_pg_next(struct ak_pg *self, struct ak_error **reterr);
 /* Notes what an asynchronous message says; true: it was one, and nothing else need be done. */
 AK_MUST_USE int ak_pg_take_async(struct ak_pg *self, char type, struct ak_error **reterr);
-/* self->error as an error: AK_E_UNAUTHORIZED (28...), AK_E_FORBIDDEN (42501), -ETIMEDOUT (57014), else AK_E_INVALID. */
+/* self->error as an error: AK_E_UNAUTHORIZED (28...), AK_E_FORBIDDEN (42501), -ETIMEDOUT (57014), else
+ * AK_E_INVALID. */
 AK_MUST_USE int ak_pg_server_failed(const struct ak_pg *self, struct ak_error **reterr);
 
 /* Asks the server, on a connection of its own, to end what it does on this one. Best effort, at most 2 s,

@@ -94,7 +94,8 @@ static int put_parse(struct ak_buf *out, const struct ak_pg_query *q)
 
 static int put_execute(struct ak_buf *out, const struct ak_pg_query *q)
 {
-    /* One more than is shown tells whether there are more. A statement that may change something is never cut short. */
+    /* One more than is shown tells whether there are more. A statement that may change something is never cut short.
+     * */
     const uint32_t limit =
         q->may_stop && q->max_rows < INT32_MAX - 1 ? (uint32_t)(q->max_rows + 1) : 0;
     size_t mark;

@@ -43,8 +43,8 @@ struct ak_redis_answer {
 void ak_redis_answer_done(struct ak_redis_answer *self);
 AK_DEFINE_AUTO(ak_redis_answer, ak_redis_answer_done)
 /*
- * AK_E_INVALID: an error of the server's, whose first word ak_redis_code() has. Texts that are not UTF-8 become "0x" and
- * hex; integers beyond 2^53 text. max_bytes 0: AK_REDIS_INNER_BYTES. lens NULL: words end with NUL.
+ * AK_E_INVALID: an error of the server's, whose first word ak_redis_code() has. Texts that are not UTF-8 become "0x"
+ * and hex; integers beyond 2^53 text. max_bytes 0: AK_REDIS_INNER_BYTES. lens NULL: words end with NUL.
  */
 AK_MUST_USE int ak_redis_command(struct ak_redis *self, size_t n, const char *const *words,
                                  const size_t *lens, int64_t max_bytes, struct ak_redis_answer *ret,

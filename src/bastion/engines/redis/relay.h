@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A client and a logged-in server of Redis. Requests may come as far ahead of their replies as the client likes; a
- * reply of ours (to AUTH, or to what is refused) waits until those before it have come. Pure: what must be asked or told goes
- * through hooks.
+ * reply of ours (to AUTH, or to what is refused) waits until those before it have come. Pure: what must be asked or
+ * told goes through hooks.
  */
 #ifndef AK_BASTION_ENGINES_REDIS_RELAY_H
 #define AK_BASTION_ENGINES_REDIS_RELAY_H

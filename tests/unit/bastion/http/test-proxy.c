@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the audit keeps of a request, which headers callers cannot set, and whose passwords provisioning uses. The proxy
- * itself is tested with real clients and servers in tests/engines. */
+/* What the audit keeps of a request, which headers callers cannot set, and whose passwords provisioning uses. The
+ * proxy itself is tested with real clients and servers in tests/engines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
