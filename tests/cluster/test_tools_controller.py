@@ -170,6 +170,22 @@ def test_permissions_become_users_by_a_job_and_only_then_the_tool_is_ready(tools
     assert len(control_plane.items(f"/apis/batch/v1/namespaces/{tools.namespace}/jobs")) == 2
 
 
+def test_a_tool_may_have_the_longest_name_that_there_is(tools, manager, control_plane):
+    manager()
+    name = "a" * 41 + "-" + "b" * 8
+    tools.apply(name, "postgres", config=CONFIG, permissions=PERMISSIONS, probe=True)
+    tools.provisioned(name)
+    job, = control_plane.items(f"/apis/batch/v1/namespaces/{tools.namespace}/jobs")
+    assert job["metadata"]["name"].startswith("a" * 41 + "-permissions-") and len(job["metadata"]["name"]) <= 63
+    tools.probed(name)
+    tools.wait_condition(name, "Ready", "True", "Reachable")
+    with pytest.raises(AssertionError, match="at most 50 chars"):
+        tools.apply(name + "c", "postgres", config=CONFIG)
+    tools.delete(name, wait=False)
+    tools.provisioned(name, role="cleanup")
+    wait_for(lambda: tools.get(name) is None, "the Tool to be gone")
+
+
 def test_provisioning_that_fails_is_tried_again_and_says_why(tools, manager):
     manager()
     tools.apply("db", "postgres", config=CONFIG, permissions=PERMISSIONS)

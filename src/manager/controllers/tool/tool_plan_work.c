@@ -14,6 +14,8 @@
 #define PLACE_LEN 8
 #define MADE_FOR_AT (PLACE_LEN + 1)
 #define IDENTITY_LEN 8
+#define JOB_NAME_SIZE 64 /* of a label's value, with the end */
+#define JOB_DIGITS 8
 #define SETTLED AK_SECONDS(10) /* until then a Secret that we wrote may not be seen */
 #define WORK_AGAIN AK_SECONDS(5)
 
@@ -125,16 +127,33 @@ static int record(struct ak_tool_planning *p, const struct ak_tool_pod_view *pod
 
 /* ---- work ---- */
 
+/* A Job's name is a label of its pods, so it is short: of a long name of the Tool a part. */
+static int job_name(const struct ak_tool_planning *p, const struct work *w,
+                    char ret[static JOB_NAME_SIZE])
+{
+    static const char middle[] = "-permissions-";
+    const char *const texts[] = {w->hash, p->meta->uid};
+    char digest[AK_TOOL_HASH_LEN + 1];
+    size_t len = strnlen(p->meta->name, JOB_NAME_SIZE - sizeof(middle) - JOB_DIGITS);
+    while (len && strchr(".-", p->meta->name[len - 1])) /* cut between two words */
+        len--;
+    if (ak_tool_hash(digest, texts, AK_ARRAY_LEN(texts)) < 0)
+        return ak_error_oom(p->reterr);
+    (void)snprintf(ret, JOB_NAME_SIZE, "%.*s%s%.*s", (int)len, p->meta->name, middle, JOB_DIGITS,
+                   digest);
+    return 0;
+}
+
 static int create_work(struct ak_tool_planning *p, const struct work *w, bool as_job)
 {
-    char digest[AK_TOOL_HASH_LEN + 1], name[112];
-    if (ak_tool_hash(digest, &w->hash, 1) < 0)
-        return ak_error_oom(p->reterr);
-    (void)snprintf(name, sizeof(name), as_job ? "%s-%.8s" : "%s", p->names.worker, digest);
+    char name[JOB_NAME_SIZE];
+    int r = as_job ? job_name(p, w, name) : 0;
+    if (r < 0)
+        return r;
     const char *image = ak_tool_image(w->spec);
     const struct ak_tool_pod_input in = {
         .role = w->role,
-        .name = name,
+        .name = as_job ? name : p->names.worker,
         .meta = p->meta,
         .spec = w->spec,
         .text = w->text,
