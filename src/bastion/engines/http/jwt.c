@@ -151,7 +151,7 @@ int ak_jwt_snowflake(const struct ak_secret *pem, const char *account, const cha
     AK_AUTO(ak_buf) issuer = AK_BUF_INIT(2048);
     AK_AUTO_JSON *claims = NULL;
     EVP_PKEY *key = NULL;
-    int64_t now = wall / 1000;
+    const json_int_t now = wall / 1000, end = now + LIFE_SECONDS;
     int r = ak_jwt_key_read(pem, &key, reterr);
 
     if (r < 0)
@@ -164,8 +164,7 @@ int ak_jwt_snowflake(const struct ak_secret *pem, const char *account, const cha
         r = ak_jwt_key_fingerprint(key, &issuer, reterr);
     if (r >= 0) {
         claims = json_pack("{s:s, s:s, s:I, s:I}", "iss", ak_buf_text(&issuer), "sub",
-                           ak_buf_text(&subject), "iat", (json_int_t)now, "exp",
-                           (json_int_t)(now + LIFE_SECONDS));
+                           ak_buf_text(&subject), "iat", now, "exp", end);
         r = claims ? ak_jwt_sign(key, NULL, claims, out, reterr) : ak_error_oom(reterr);
     }
     EVP_PKEY_free(key);
@@ -234,10 +233,9 @@ int ak_service_account_parse(const char *text, size_t len, struct ak_service_acc
 int ak_jwt_service_account(const struct ak_service_account *account, const char *scope,
                            ak_msec wall, struct ak_buf *out, struct ak_error **reterr)
 {
-    int64_t now = wall / 1000;
+    const json_int_t now = wall / 1000, end = now + LIFE_SECONDS;
     AK_AUTO_JSON *claims = json_pack("{s:s, s:s, s:s, s:I, s:I}", "iss", account->email, "scope",
-                                     scope, "aud", account->token_uri, "iat", (json_int_t)now,
-                                     "exp", (json_int_t)(now + LIFE_SECONDS));
+                                     scope, "aud", account->token_uri, "iat", now, "exp", end);
 
     if (!claims)
         return ak_error_oom(reterr);

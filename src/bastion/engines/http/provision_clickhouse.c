@@ -147,8 +147,6 @@ static int put_roles(struct ak_upstream *admin, const char *name, struct ak_erro
     AK_AUTO(ak_buf) sql = AK_BUF_INIT(MAX_SQL);
     int r = ak_buf_adds(&sql, "GRANT ");
 
-    if (!roles->len)
-        return 0;
     for (size_t i = 0; r >= 0 && i < roles->len; i++) {
         r = i ? ak_buf_adds(&sql, ", ") : 0;
         if (r >= 0)
@@ -159,6 +157,28 @@ static int put_roles(struct ak_upstream *admin, const char *name, struct ak_erro
     if (r < 0)
         return ak_error_set(reterr, r, "roles: %s", ak_code_text(r));
     return must(admin, ak_buf_text(&sql), "set the roles", reterr);
+}
+
+/* What somebody else gave: a line of SHOW GRANTS without ON, "GRANT role, `another one` TO name". */
+static int take_roles(struct ak_upstream *admin, const char *name, struct ak_error **reterr)
+{
+    AK_AUTO(ak_buf) grants = AK_BUF_INIT(MAX_SQL);
+    AK_AUTO(ak_buf) sql = AK_BUF_INIT(MAX_SQL);
+    int r = show(admin, name, &grants, reterr);
+
+    for (const char *line = ak_buf_text(&grants); r >= 0 && *line;) {
+        const size_t len = strcspn(line, "\n");
+        const char *to = memmem(line, len, " TO ", 4);
+
+        if (len > 6 && strncmp(line, "GRANT ", 6) == 0 && to && !memmem(line, len, " ON ", 4)) {
+            ak_buf_clear(&sql);
+            r = ak_buf_addf(&sql, "REVOKE %.*s FROM %s", (int)(to - line - 6), line + 6, name);
+            r = r < 0 ? ak_error_set(reterr, r, "roles: %s", ak_code_text(r))
+                      : must(admin, ak_buf_text(&sql), "take roles away", reterr);
+        }
+        line += len + (line[len] != '\0');
+    }
+    return r < 0 ? r : 0;
 }
 
 static int provision_user(struct ak_upstream *admin, const struct ak_http_identities *who,
@@ -179,8 +199,10 @@ static int provision_user(struct ak_upstream *admin, const struct ak_http_identi
         r = put_user(admin, name, &who->logins[which], reterr);
     if (r >= 0)
         r = put_grants(admin, name, which == 1, arena, reterr);
-    if (r >= 0 && which == 1)
-        r = put_roles(admin, name, reterr);
+    if (r >= 0)
+        r = which == 1 && admin->target->spec->permissions->roles.len
+                ? put_roles(admin, name, reterr)
+                : take_roles(admin, name, reterr);
     if (r >= 0)
         r = show(admin, name, &after, reterr);
     if (r < 0 || ak_streq(ak_buf_text(&before), ak_buf_text(&after)))

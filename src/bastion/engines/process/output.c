@@ -20,7 +20,7 @@ void ak_output_scrub(struct ak_client_output *self, const char *password)
     for (char *at = self->text;
          (at = memmem(at, self->len - (size_t)(at - self->text), password, n));) {
         char *rest = at + n;
-        memcpy(at, "***", 3);
+        memset(at, '*', 3);
         memmove(at + 3, rest, self->len - (size_t)(rest - self->text) + 1);
         self->len -= n - 3;
         at += 3;

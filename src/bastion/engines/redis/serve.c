@@ -76,7 +76,7 @@ static void say_error(struct client *self, const char *text)
     for (int i = 0; i < n; i++)
         if (line[i] == '\r' || line[i] == '\n')
             line[i] = ' ';
-    memcpy(line + n, "\r\n", 2);
+    (void)snprintf(line + n, 3, "\r\n");
     (void)ak_wire_say(self->wire, line, (size_t)n + 2, ak_now() + LAST_WORDS_PATIENCE);
 }
 
