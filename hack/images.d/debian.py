@@ -183,8 +183,7 @@ def finish(layer, user, home=None):
     layer.file('etc/passwd', f'''root:x:0:0:root:/root:{shell}
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 {user}:x:{USER[0]}:{USER[1]}:{user}:{home or f"/home/{user}"}:{shell}
-serve:x:65533:{USER[1]}:who holds the credential:/tmp:/usr/sbin/nologin
-'''.encode())
+'''.encode() + (b'serve:x:65533:65532:who holds the credential:/tmp:/usr/sbin/nologin\n' if user == 'bastion' else b''))
     layer.file('etc/group', f'root:x:0:\nnogroup:x:65534:\n{user}:x:{USER[1]}:\n'.encode())
     layer.directory('root', 0o700)
     layer.directory('tmp', 0o1777)
