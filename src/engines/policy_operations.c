@@ -324,7 +324,8 @@ bool ak__check_command(struct ak_policy_case *c, const char *line)
                       p->commands.len);
 }
 
-/* Arguments joined by blanks. One with a blank in it would read like two: such a line matches nothing. */
+/* Arguments joined by blanks. One with a blank in it would read like two: such a line matches nothing, unless it is
+ * ssh that joins them in just this way (ssh(1)). */
 static const char *line_of(struct ak_policy_case *c, const char *name)
 {
     const char *argv[ARGS_MAX];
@@ -332,7 +333,7 @@ static const char *line_of(struct ak_policy_case *c, const char *name)
 
     for (size_t i = 0; i < argc; i++) {
         len += strlen(argv[i]) + 1;
-        if (!argv[i][0] || strpbrk(argv[i], " \t\r\n"))
+        if (c->spec->type != AK_TOOL_TYPE_SSH && (!argv[i][0] || strpbrk(argv[i], " \t\r\n")))
             return "\n";
     }
     char *line = ak_arena_alloc(c->arena, len);
