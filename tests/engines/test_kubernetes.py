@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Type kubernetes against a real API server: KUBECONFIG names the one of a cluster (hack/cluster up --control-plane-only); else it is skipped."""
+"""Type kubernetes against a real API server, that of KUBECONFIG or one that is started."""
 import http.client
 import json
-import os
 import pathlib
 import socket
 
@@ -28,16 +27,9 @@ def ask(session, method, path, body=None, headers=None):
 
 
 @pytest.fixture
-def kubeconfig():
-    path = os.environ.get("KUBECONFIG")
-    if not path or not pathlib.Path(path).exists():
-        pytest.skip("KUBECONFIG names no cluster")
-    return pathlib.Path(path).read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def cluster(kubeconfig, tool):
-    return lambda: tool("kubernetes", {}, credential=kubeconfig)
+def cluster(control_plane, tool):
+    text = pathlib.Path(control_plane.kubeconfig).read_text(encoding="utf-8")
+    return lambda: tool("kubernetes", {}, credential=text)
 
 
 def test_a_probe_knows_the_version_and_the_rights(cluster):
