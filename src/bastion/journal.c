@@ -62,8 +62,8 @@ static json_t *make(const struct ak_journal *self, const struct ak_journal_recor
 {
     char time[AK_RFC3339_SIZE];
     AK_AUTO_JSON *o = json_pack(
-        "{ss sI ss* ss* s{ss* ss* ss*} ss sI sI}", "time", ak_format_rfc3339_micro(r->time, time),
-        "seq", (json_int_t)self->head, "bootID", self->boot_id, "sessionID", r->session_id, "tool",
+        "{ss sI ss ss s{ss ss ss} ss sI sI}", "time", ak_format_rfc3339_micro(r->time, time), "seq",
+        (json_int_t)self->head, "bootID", self->boot_id, "sessionID", r->session_id, "tool",
         "namespace", r->ns, "name", r->tool, "type", r->type, "verdict", r->verdict, "bytes",
         (json_int_t)r->bytes, "milliseconds", (json_int_t)r->duration);
 

@@ -25,7 +25,7 @@
 struct ak_journal_record {
     ak_msec time; /* wall clock, of the end */
     const char *session_id, *session_kind;
-    const char *ns, *tool, *type; /* of the Tool */
+    const char *ns, *tool, *type; /* of the Tool; like session_id and verdict never NULL */
     const json_t *caller;         /* {kind, name, ...}; borrowed */
     const char *operation;        /* NULL: a statement of a session */
     enum ak_statement_class class_;

@@ -2,6 +2,8 @@
 /* Who the bastion is to the system: the files that Secrets are mounted as. */
 #include "bastion/engine.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -20,10 +22,11 @@ void ak_login_done(struct ak_login *self)
 
 static bool is_there(const char *dir, const char *name)
 {
-    AK_AUTO_TEXT char *path = dir && *dir ? ak_asprintf("%s/%s", dir, name) : NULL;
+    char path[PATH_MAX]; /* no memory is no answer */
     struct stat st;
+    int n = dir && *dir ? snprintf(path, sizeof(path), "%s/%s", dir, name) : -1;
 
-    return path && stat(path, &st) == 0;
+    return n > 0 && n < (int)sizeof(path) && stat(path, &st) == 0;
 }
 
 /* Text of one line loses the line break that editors and `echo` put there; a key keeps its last one. */
