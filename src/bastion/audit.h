@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What was done through this bastion, one record for each statement, operation and refusal: the journal, for all threads,
- * from which the manager takes them; and a line of JSON on standard output for each.
+ * What was done through this bastion, one record for each statement, operation and refusal: the journal, for all
+ * threads, from which the manager takes them; and a line of JSON on standard output for each.
  * Thread: any, but for what says loop.
  */
 #ifndef AK_BASTION_AUDIT_H

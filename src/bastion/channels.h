@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A WebSocket with channels, as pods/exec of Kubernetes has it (v5.channel.k8s.io): binary messages whose first byte says what the
- * rest is. 0 stdin, 1 stdout, 2 stderr, 3 how it ended (a Status object, the last message), 4 the terminal's size, 255 the end of the
- * channel that the next byte names. Thread: loop.
+ * A WebSocket with channels, as pods/exec of Kubernetes has it (v5.channel.k8s.io): binary messages whose
+ * first byte says what the rest is. 0 stdin, 1 stdout, 2 stderr, 3 how it ended (a Status object, the last
+ * message), 4 the terminal's size, 255 the end of the channel that the next byte names. Thread: loop.
  */
 #ifndef AK_BASTION_CHANNELS_H
 #define AK_BASTION_CHANNELS_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of a program, which may hold its credential, and their end. Who has written one holds a lock on it as long as the
- * program lives and removes it then; a process that is killed loses its locks and leaves its files, and those are found by that.
- * So a file goes with its program, with its session, with who runs the next program, or with the container's /tmp.
+ * Files of a program, which may hold its credential, and their end. Who has written one holds a lock on it as
+ * long as the program lives and removes it then; a process that is killed loses its locks and leaves its
+ * files, and those are found by that. So a file goes with its program, with its session, with who runs the
+ * next program, or with the container's /tmp.
  */
 #ifndef AK_BASTION_CLIENT_FILES_H
 #define AK_BASTION_CLIENT_FILES_H

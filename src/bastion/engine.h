@@ -68,7 +68,8 @@ bool ak_target_is_minted(const struct ak_target *target);
  * permissions.adminUsername, else config.username. -ENOENT: not given. */
 AK_MUST_USE int ak_login_read_admin(const struct ak_target *target, struct ak_login *ret,
                                     struct ak_error **reterr);
-/* PEM of the authorities that the server is checked against; NULL in *ret_path: none was given. Borrowed from the arena. */
+/* PEM of the authorities that the server is checked against; NULL in *ret_path: none was given. Borrowed from
+ * the arena. */
 AK_MUST_USE int ak_target_ca_path(const struct ak_target *target, struct ak_arena *arena,
                                   const char **ret_path, struct ak_error **reterr);
 
@@ -124,7 +125,8 @@ struct ak_client_file {
 /* Everything is borrowed, from the arena of the call or literals. */
 struct ak_client_command {
     const char *const *argv; /* ended by NULL; argv[0] is looked for in PATH if it has no slash */
-    /* NAME=VALUE, ended by NULL; NULL: none. Beside PATH, HOME=/tmp, TERM and LANG, which there are always. Replaces. */
+    /* NAME=VALUE, ended by NULL; NULL: none. Beside PATH, HOME=/tmp, TERM and LANG, which there are always.
+     * Replaces. */
     const char *const *env;
     const char *cwd; /* NULL: /tmp */
     struct ak_client_file files[AK_CLIENT_MAX_FILES];
@@ -147,8 +149,8 @@ struct ak_client_limits {
 /*
  * Runs a program in container `client` without a terminal and waits for its end. `input` (may be NULL) becomes its
  * stdin. Ends with the session's cancel and the deadline: the program's whole process group is killed then, and
- * -ETIMEDOUT or AK_E_CANCELLED returned. -ENOENT: there is no such program in the image; AK_E_PROTOCOL: the container is
- * not there.
+ * -ETIMEDOUT or AK_E_CANCELLED returned. -ENOENT: there is no such program in the image; AK_E_PROTOCOL: the
+ * container is not there.
  */
 AK_MUST_USE int ak_client_run(const struct ak_target *target, struct ak_session *session,
                               const struct ak_client_command *command, const char *input,
@@ -159,7 +161,8 @@ AK_MUST_USE int ak_client_run(const struct ak_target *target, struct ak_session 
 
 struct ak_engine {
     const char *family;
-    /* Name of the session's socket in its folder, where clients insist on one (".s.PGSQL.5432"); NULL: "engine.sock". */
+    /* Name of the session's socket in its folder, where clients insist on one (".s.PGSQL.5432"); NULL:
+     * "engine.sock". */
     const char *socket_name;
     /* 0 when the result says what was found; negative only when it could not even be tried. */
     int (*probe)(const struct ak_target *target, const struct ak_cancel *cancel, ak_msec deadline,
@@ -174,8 +177,8 @@ struct ak_engine {
     int (*serve_fd)(const struct ak_target *target, struct ak_session *session, int fd,
                     struct ak_error **reterr);
     /* Instead of serve_fd: serves on a Unix socket, on the loop, never blocking. mode of the socket: 0660. Called and
-     * ended on the loop's thread. unlisten() comes after the session's cancel; it may take AK_ENGINE_LAST_WORDS for answers
-     * under way, but not block. */
+     * ended on the loop's thread. unlisten() comes after the session's cancel; it may take
+     * AK_ENGINE_LAST_WORDS for answers under way, but not block. */
     int (*listen)(const struct ak_target *target, struct ak_session *session, struct ak_loop *loop,
                   const char *unix_path, void **ret, struct ak_error **reterr);
     void (*unlisten)(void *listening);

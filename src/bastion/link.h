@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What `bastion serve` and `bastion client` say to each other over the Unix socket in the folder that their two
- * containers share: one connection for each program, and one that serve holds open as long as it lives. Frames: a byte that says
- * what it is, four that say how long (big endian), and so many bytes. Bytes that do not follow the rules end the connection.
+ * containers share: one connection for each program, and one that serve holds open as long as it lives.
+ * Frames: a byte that says what it is, four that say how long (big endian), and so many bytes. Bytes that do
+ * not follow the rules end the connection.
  *
  *     serve                                     client
  *     START {argv, env, cwd, terminal, files}   STARTED                    or EXIT
@@ -66,8 +67,8 @@ struct ak_link_reader {
 void ak_link_reader_init(struct ak_link_reader *self, bool from_serve);
 void ak_link_reader_done(struct ak_link_reader *self);
 AK_DEFINE_AUTO(ak_link_reader, ak_link_reader_done)
-/* Takes bytes; returns how many: up to the end of a frame. *ret_ready: there is one, until the next call. AK_E_PROTOCOL: no such frame;
- * AK_E_TOO_LARGE; -ENOMEM. */
+/* Takes bytes; returns how many: up to the end of a frame. *ret_ready: there is one, until the next call.
+ * AK_E_PROTOCOL: no such frame; AK_E_TOO_LARGE; -ENOMEM. */
 AK_MUST_USE ssize_t ak_link_read(struct ak_link_reader *self, const void *data, size_t len,
                                  struct ak_link_frame *ret, bool *ret_ready,
                                  struct ak_error **reterr);
@@ -77,7 +78,8 @@ void ak_link_put_u32(uint32_t value, uint8_t ret[static 4]);
 
 /* --- START --- */
 
-/* The command is the last member: gcc 12 with -ftrivial-auto-var-init clears wrong bytes for padding behind its array. */
+/* The command is the last member: gcc 12 with -ftrivial-auto-var-init clears wrong bytes for padding behind
+ * its array. */
 struct ak_link_start {
     bool terminal;
     uint16_t rows, columns;
@@ -89,7 +91,8 @@ AK_MUST_USE int ak_link_write_start(const struct ak_link_start *start, struct ak
 AK_MUST_USE int ak_link_read_start(const void *data, size_t len, struct ak_arena *arena,
                                    struct ak_link_start *ret, struct ak_error **reterr);
 
-/* A connection to the client, which does not block; -> the descriptor. AK_E_PROTOCOL: it is not there. client_run.c. */
+/* A connection to the client, which does not block; -> the descriptor. AK_E_PROTOCOL: it is not there.
+ * client_run.c. */
 AK_MUST_USE int ak__link_dial(const char *link_dir, struct ak_error **reterr);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One program that `bastion client` runs for one connection of the link: bytes both ways, its size, its end. Thread: loop. */
+/* One program that `bastion client` runs for one connection of the link: bytes both ways, its size, its end.
+ * Thread: loop. */
 #ifndef AK_BASTION_PROGRAM_H
 #define AK_BASTION_PROGRAM_H
 

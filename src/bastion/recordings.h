@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an interactive terminal showed, as an asciicast file (version 2), until the manager has taken it. What is typed is
- * not in it, what the program shows of it is. Thread: loop.
+ * What an interactive terminal showed, as an asciicast file (version 2), until the manager has taken it. What
+ * is typed is not in it, what the program shows of it is. Thread: loop.
  */
 #ifndef AK_BASTION_RECORDINGS_H
 #define AK_BASTION_RECORDINGS_H

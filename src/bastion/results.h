@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What probe, provision and deprovision have to say, as one JSON object: on standard output, and as the message that the
- * container ends with, which is how the manager reads it.
+ * What probe, provision and deprovision have to say, as one JSON object: on standard output, and as the
+ * message that the container ends with, which is how the manager reads it.
  */
 #ifndef AK_BASTION_RESULTS_H
 #define AK_BASTION_RESULTS_H

@@ -4,6 +4,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <openssl/rand.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -595,7 +596,7 @@ static void close_all(struct serve *self)
     for (ak_msec until = ak_now() + AK_SECONDS(3); b->workers && ak_now() < until;) {
         ak_workers_reap(b);
         if (b->workers)
-            (void)usleep(10000);
+            (void)poll(NULL, 0, 10);
     }
     quit_client(b);
     if (b->workers) /* their thread uses what would be freed here */

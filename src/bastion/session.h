@@ -40,12 +40,14 @@ bool ak_session_is_agent(const struct ak_session *self); /* the caller is an Age
 /* Nothing that writes: the reader's identity, or if there is none, the engine's own means. */
 bool ak_session_read_only(const struct ak_session *self);
 const struct ak_cancel *ak_session_cancel(const struct ak_session *self);
-/* Why it ends, in words for its user ("idle for 15m", "ended by alice: ..."); NULL: it does not. Lives as long as the session. */
+/* Why it ends, in words for its user ("idle for 15m", "ended by alice: ..."); NULL: it does not. Lives as
+ * long as the session. */
 const char *ak_session_end_reason(const struct ak_session *self);
 
 /* Bytes that were exchanged with the client just now: the session is not idle. */
 void ak_session_moved(struct ak_session *self, uint64_t in, uint64_t out);
-/* A statement runs or a stream is open (each true needs its false, they are counted): not idle, though no byte moves. */
+/* A statement runs or a stream is open (each true needs its false, they are counted): not idle, though no
+ * byte moves. */
 void ak_session_busy(struct ak_session *self, bool busy);
 
 /*

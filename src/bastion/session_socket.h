@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where programs of a session reach the system: a socket in a folder of its own below the link's, served by the engine's
- * serve_fd() on a thread for each connection, or by its listen(). Thread: loop.
+ * Where programs of a session reach the system: a socket in a folder of its own below the link's, served by
+ * the engine's serve_fd() on a thread for each connection, or by its listen(). Thread: loop.
  */
 #ifndef AK_BASTION_SESSION_SOCKET_H
 #define AK_BASTION_SESSION_SOCKET_H
@@ -23,7 +23,8 @@ struct ak_session_socket {
 };
 /* Families without a proxy have none: nothing happens. After an error done() is still needed. */
 AK_MUST_USE int ak_session_socket_open(struct ak_session_socket *self, struct ak_error **reterr);
-/* A connection to the engine for ourselves: its descriptor, which does not block. Opens the socket if that is the way. */
+/* A connection to the engine for ourselves: its descriptor, which does not block. Opens the socket if that is
+ * the way. */
 AK_MUST_USE int ak_session_socket_connect(struct ak_session_socket *self, struct ak_error **reterr);
 void ak_session_socket_close(struct ak_session_socket *self); /* no more connections */
 void ak_session_socket_unlisten(struct ak_session_socket *self);

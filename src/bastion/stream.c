@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /v1/exec and /v1/forward: a WebSocket with channels on one side; on the other a program in container `client`, whose way to the
- * system is the session's socket, or for forward the engine itself. Nothing is read faster than the other side takes it.
+ * GET /v1/exec and /v1/forward: a WebSocket with channels on one side; on the other a program in container
+ * `client`, whose way to the system is the session's socket, or for forward the engine itself. Nothing is
+ * read faster than the other side takes it.
  */
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>

@@ -2,8 +2,8 @@
 /*
  * The processes of a container's PID 1 (the agentlet's, the bastion's client). What it starts gets a
  * session, and so a process group, of its own, and is remembered until the last member of the group
- * is gone; whatever else dies in the container is reaped. Signals must be blocked before the first start; children get them back as they are by
- * default. Thread: one.
+ * is gone; whatever else dies in the container is reaped. Signals must be blocked before the first start;
+ * children get them back as they are by default. Thread: one.
  */
 #ifndef AK_PROCESS_FAMILY_H
 #define AK_PROCESS_FAMILY_H

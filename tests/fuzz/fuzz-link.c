@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What comes over the link between serve and client. The first byte says whose bytes they are; the reader is fed with all
- * of the rest at once and byte by byte, and must see the same frames. A START that is read is one that could be written.
+ * What comes over the link between serve and client. The first byte says whose bytes they are; the reader is
+ * fed with all of the rest at once and byte by byte, and must see the same frames. A START that is read is
+ * one that could be written.
  */
 #include "bastion/link.h"
 

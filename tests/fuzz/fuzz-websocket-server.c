@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames of a WebSocket's client. The first byte says in how large steps the rest arrives; whatever the steps are, the same
- * messages must come out, and the same end. */
+/* Frames of a WebSocket's client. The first byte says in how large steps the rest arrives; whatever the steps
+ * are, the same messages must come out, and the same end. */
 #include <stdint.h>
 #include <stdlib.h>
 
