@@ -2,6 +2,7 @@
 """exo, the real manager, the real bastion as processes and a real PostgreSQL: what docs/cli.md shows about Tools, step by step. The same
 with real pods, and with other systems, is in the suites e2e and engines."""
 import json
+import os
 import re
 import socket
 import subprocess
@@ -83,10 +84,15 @@ def test_an_own_client_needs_no_password(db, postgres):
         assert gone.connect_ex(("127.0.0.1", port.port)) != 0
 
 
-def test_a_terminal_is_recorded_and_played(db):
+def test_a_terminal_is_recorded_and_played(db, postgres):
     exo = db.up().exo  # noqa: F811
-    code, shown = exo.on_terminal("tool", "connect", "db", environment={"PAGER": "cat"}, keys=[
-        ("=> ", "select 6 * 7 as answer;\n"), ("(1 row)", "select pg_sleep(600);\n"), ("sleep(600);", "\x03"), ("user request", "\\q\n")])
+    asleep = "select count(*) from pg_stat_activity where query like 'select pg_sleep(601)%' and state = 'active'"
+
+    def interrupt(fd):
+        wait_for(lambda: postgres.sql(asleep) == "1", "the statement to run", 60)
+        os.write(fd, b"\x03")
+    code, shown = exo.on_terminal("tool", "connect", "db", timeout=150, keys=[
+        ("=> ", "select 6 * 7 as answer;\n"), ("(1 row)", "select pg_sleep(601);\n"), ("sleep(601);", interrupt), ("user request", "\\q\n")])
     assert code == OK and "42" in shown and "canceling statement" in shown, shown
     recordings = wait_for(lambda: json.loads(exo("session", "list", "db", "-o", "json").stdout)["items"], "the recording", 60)
     cast = exo("session", "export", "db", recordings[0]["id"]).stdout.splitlines()

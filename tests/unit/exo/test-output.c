@@ -91,6 +91,8 @@ static void exit_codes_are_those_that_are_documented(void **state)
         {AK_E_SERVER, 500, AK_EXIT_FAILED},
         {AK_E_PROTOCOL, 0, AK_EXIT_FAILED},
         {AK_E_INVALID, 422, AK_EXIT_FAILED},
+        {AK_E_INVALID, 428, AK_EXIT_BUSY},
+        {AK_E_THROTTLED, 503, AK_EXIT_FAILED},
     };
     (void)state;
     for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
