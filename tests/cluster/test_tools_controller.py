@@ -170,6 +170,18 @@ def test_permissions_become_users_by_a_job_and_only_then_the_tool_is_ready(tools
     assert len(control_plane.items(f"/apis/batch/v1/namespaces/{tools.namespace}/jobs")) == 2
 
 
+def test_jobs_of_one_second_are_told_apart(tools, manager):
+    manager()
+    tools.apply("db", "postgres", config=CONFIG, permissions=PERMISSIONS)
+    tools.provisioned("db")
+    tools.wait_condition("db", "Ready", "True")
+    for verbs in (["INSERT"], ["UPDATE"], ["DELETE"], ["SELECT", "INSERT"], ["SELECT", "UPDATE"], ["SELECT", "DELETE"]):
+        tools.patch("db", permissions={**PERMISSIONS, "grants": [{"privileges": verbs, "schema": "public"}]})
+        tools.wait_condition("db", "Ready", "False", "Provisioning")
+        assert tools.provisioned("db")["metadata"]["ownerReferences"][0]["kind"] == "Job"
+        tools.wait_condition("db", "Ready", "True", timeout=30)
+
+
 def test_a_tool_may_have_the_longest_name_that_there_is(tools, manager, control_plane):
     manager()
     name = "a" * 41 + "-" + "b" * 8

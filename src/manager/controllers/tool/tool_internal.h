@@ -48,7 +48,7 @@
 struct ak_tool_observed {
     const struct ak_object *tool;                     /* never NULL */
     const struct ak_object *bastion, *probe, *worker; /* pods of those names, or NULL */
-    const struct ak_object *job;                      /* the newest pod of its Jobs, or NULL */
+    const struct ak_object *job;                      /* pod of its last Job, or NULL */
     const struct ak_object *account, *policy;         /* of its name, or NULL */
     struct ak_object_list rights[AK_TOOL_RIGHT_MAX];  /* with its uid */
     struct ak_digest credential, ca, admin, identity; /* zero where nothing is named */

@@ -32,7 +32,20 @@ void ak_tool_names_make(const char *tool, struct ak_tool_names *ret)
     (void)snprintf(ret->identity, sizeof(ret->identity), "%s-identity", tool);
 }
 
-/* A Job's pod has a name that nobody chose. The newest counts. */
+/* The pod of the Job that was made last, as far as is known; else the newest. Several may be of one second. */
+static bool is_rather(const struct ak_tool_observed *o, const struct ak_meta *pod,
+                      const struct ak_object *than)
+{
+    if (!than)
+        return true;
+    const struct ak_meta *other = ak_object_meta(than);
+    const char *const made = o->recall.job;
+    bool is_ours = ak_streq(ak_string_map_get(&pod->annotations, AK_ANNOTATION_POD_HASH), made);
+    bool is_other = ak_streq(ak_string_map_get(&other->annotations, AK_ANNOTATION_POD_HASH), made);
+    return is_ours == is_other ? pod->created > other->created : is_ours;
+}
+
+/* A Job's pod has a name that nobody chose. */
 static int observe_jobs(struct ak_tool_controller *self, struct ak_tool_observed *o,
                         struct ak_error **reterr)
 {
@@ -44,17 +57,17 @@ static int observe_jobs(struct ak_tool_controller *self, struct ak_tool_observed
         r = ak_cache_find(self->pods, AK_POD_BY_TOOL, text, &list);
     if (r < 0)
         return ak_error_oom(reterr);
-    const struct ak_object *newest = NULL;
+    const struct ak_object *last = NULL;
     for (size_t i = 0; i < list.len; i++) {
         const struct ak_meta *pod = ak_object_meta(list.items[i]);
         const struct ak_owner_ref *owner = ak_meta_controller(pod);
         if (!owner || !ak_streq(owner->kind, "Job") ||
             !ak_streq(ak_string_map_get(&pod->annotations, AK_TOOL_POD_UID), meta->uid))
             continue;
-        if (!newest || pod->created > ak_object_meta(newest)->created)
-            newest = list.items[i];
+        if (is_rather(o, pod, last))
+            last = list.items[i];
     }
-    o->job = newest ? ak_object_ref(newest) : NULL;
+    o->job = last ? ak_object_ref(last) : NULL;
     return 0;
 }
 
