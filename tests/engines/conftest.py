@@ -71,6 +71,8 @@ class Session:
 
 
 class Tool:
+    timeout = None  # milliseconds that the engine has, where the driver's 20 seconds are not enough
+
     def __init__(self, folder, kind, config, permissions=None, **spec):
         self.folder = folder
         self.document = {"namespace": "default", "name": "tool", "uid": UID, "generation": 1,
@@ -95,6 +97,8 @@ class Tool:
                 **{f"AGENTKUBE_{name.upper()}_DIR": str(self.folder / name) for name in ("credential", "identity", "admin")}}
 
     def run(self, *arguments, text="", timeout=120):
+        if self.timeout:
+            arguments = (arguments[0], f"--timeout={self.timeout}", *arguments[1:])
         done = subprocess.run([driver(), *arguments], input=text, env=self.environment(), capture_output=True, text=True, timeout=timeout,
                               check=False)
         assert done.returncode in (0, 1) and done.stdout, f"{arguments}: {done.returncode}: {done.stderr[-4000:]}"

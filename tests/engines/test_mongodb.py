@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Type mongodb: the real mongosh against a stand-in of the server."""
+"""Type mongodb: the real mongosh against a stand-in of the server.
+
+The program is the one on the path, or comes from npm as the image's lock file names it, once: it is kept in ~/.cache/agentkube.
+"""
+import fcntl
+import hashlib
+import os
+import pathlib
 import shutil
+import subprocess
 
 import pytest
 
 from clients import Watch, client
-from conftest import READER, WRITER
+from conftest import READER, ROOT, WRITER
 from mongodb_standin import Long, MongoDB
 
-pytestmark = pytest.mark.skipif(not shutil.which("mongosh"), reason="mongosh is not installed")
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "agentkube"
+IMAGE = ROOT / "agentkube/images/bastion-mongodb"
 WORD = "m0ngo-s3cret'/@x"
 
 
@@ -74,6 +83,41 @@ class Answers:
         return {"ok": 1.0}
 
 
+def install(folder):
+    """As the image's Dockerfile does it; a folder that is there is complete."""
+    making = folder.with_suffix(".new")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(IMAGE / name, making)
+    done = subprocess.run(["npm", "ci", "--silent", "--ignore-scripts", "--omit=optional", "--omit=dev", "--no-audit", "--no-fund",
+                           "--no-update-notifier"], cwd=making, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, check=False)
+    if done.returncode:
+        shutil.rmtree(making, ignore_errors=True)
+        pytest.skip(f"mongosh cannot be had from npm: {(done.stderr or done.stdout).strip()[-500:]}")
+    making.rename(folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mongosh():
+    if shutil.which("mongosh"):
+        yield
+        return
+    if not shutil.which("npm"):
+        pytest.skip("neither mongosh nor npm is installed")
+    digest = hashlib.sha256((IMAGE / "package-lock.json").read_bytes()).hexdigest()[:12]
+    folder = CACHE / f"mongosh-{digest}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "mongosh.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            install(folder)
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{folder}/node_modules/.bin:{before}"
+    yield
+    os.environ["PATH"] = before
+
+
 @pytest.fixture
 def answers():
     return Answers()
@@ -88,8 +132,10 @@ def mongodb(answers):
 @pytest.fixture
 def make(tool, mongodb):
     def one(credential=WORD, config=None, **options):
-        return tool("mongodb", {"hostname": "127.0.0.1", "port": mongodb.server_address[1], "username": "agent", "databaseName": "shop",
+        made = tool("mongodb", {"hostname": "127.0.0.1", "port": mongodb.server_address[1], "username": "agent", "databaseName": "shop",
                                 **(config or {})}, credential=credential, **options)
+        made.timeout = 100_000  # the program takes seconds to start, and more where others run beside it
+        return made
 
     return one
 

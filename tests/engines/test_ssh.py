@@ -78,9 +78,9 @@ def test_a_host_key_may_be_a_line_of_known_hosts(make, sshd):
     assert make(config={"hostKey": lines}).probe()["authorised"]
 
 
-def test_a_command_runs_and_its_end_comes_back(make):
+def test_a_command_runs_and_its_end_comes_back(make, sshd):
     tool = make()
-    with client(tool), Watch("PRIVATE KEY") as watch:
+    with client(tool), Watch(text(sshd.private_key).splitlines()[-2]) as watch:
         done = tool.call("run", command="echo out; echo err >&2; exit 7")
         assert done["result"]["exitCode"] == 7, done
         assert done["result"]["text"] == "out\nerr\n"
