@@ -380,8 +380,7 @@ class Programs(Case):
         self.assertIn(b"/dev/pts/", ws.until(b"40 100"))
         ws.send(4, b'{"Width":120,"Height":50}')
         ws.send(0, b"word\n")
-        ws.until(b"50 120")
-        ws.until(b"got-word")
+        self.assertIn(b"50 120", ws.until(b"got-word"))
         ws.all()
         self.assertEqual(ws.exit_code(), 0)
 
