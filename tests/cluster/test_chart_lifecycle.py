@@ -12,6 +12,7 @@ import yaml
 from kubetest import wait_for
 from kubetest.agents import Agents, agent
 from kubetest.cluster import ROOT
+from kubetest.tool_pods import ToolPods
 from test_chart import CHART, SYSTEM, bare, cleared, definitions, grants, helm, rendered, sets  # noqa: F401  fixtures too
 
 with open(ROOT + "/VERSION", encoding="utf-8") as version:
@@ -196,6 +197,21 @@ def test_replicas_are_spread_unless_somebody_knows_better(control_plane):
 
 
 # ---- one namespace
+def use_tools(tools):
+    """One with users in its system, made and removed, and one with rights in this cluster."""
+    tools.secret("db", password="x")
+    tools.apply("db", "postgres", config={"hostname": "10.1.2.3", "databaseName": "d", "username": "u", "credentialsRef": {"name": "db", "key": "password"}},
+                permissions={"adminCredentialsRef": {"name": "db", "key": "password"}})
+    tools.apply("k8s", "kubernetes", config={"inCluster": True}, permissions={"rules": [{"resources": ["configmaps"], "verbs": ["get"]}]})
+    tools.provisioned("db")
+    tools.wait_condition("db", "Ready", "True")
+    tools.wait_condition("k8s", "PermissionsEnforced", "True", "Enforced")
+    tools.delete("k8s")
+    tools.delete("db", wait=False)
+    tools.provisioned("db", role="cleanup")
+    wait_for(lambda: tools.get("db") is None, "the Tool to be gone")
+
+
 @pytest.mark.parametrize("strict", ["false", "true"])
 def test_an_install_for_one_namespace_has_roles_only_and_works(agents, deployed, bare, namespace, strict):  # noqa: F811
     chosen = [*NO_WEBHOOK, *sets(watchNamespaces="{" + namespace + "}", rbac__strict=strict)]
@@ -218,6 +234,7 @@ def test_an_install_for_one_namespace_has_roles_only_and_works(agents, deployed,
     agents.runs("one")
     agents.wait_phase("one", "Running")
     wait_for(lambda: agents.events("one"), "an event")
+    use_tools(ToolPods(bare, namespace))
     bare.apply(agent("outside"), namespace="default")
     try:
         agents.apply(agent("two"))
