@@ -8,12 +8,12 @@
 #ifndef AK_AGENTLET_GIT_H
 #define AK_AGENTLET_GIT_H
 
-#include "process/family.h"
 #include "agentlet/job.h"
 #include "agentlet/poller.h"
 #include "agentlet/repo_url.h"
 #include "agentlet/settings.h"
 #include "agentlet/signals.h"
+#include "process/family.h"
 
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>

@@ -7,9 +7,9 @@
 #ifndef AK_AGENTLET_JOB_H
 #define AK_AGENTLET_JOB_H
 
-#include "process/family.h"
 #include "agentlet/poller.h"
 #include "agentlet/relay.h"
+#include "process/family.h"
 
 #include <ak/base/compiler.h>
 #include <ak/base/time.h>

@@ -2,7 +2,6 @@
 #include "agentlet/supervisor.h"
 
 #include "agentlet/endpoint.h"
-#include "process/family.h"
 #include "agentlet/job.h"
 #include "agentlet/poller.h"
 #include "agentlet/runs/api.h"
@@ -10,6 +9,7 @@
 #include "agentlet/signals.h"
 #include "agentlet/state.h"
 #include "agentlet/trust.h"
+#include "process/family.h"
 
 #include <ak/base/alloc.h>
 #include <ak/base/log.h>

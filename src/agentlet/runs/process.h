@@ -6,8 +6,8 @@
 #ifndef AK_AGENTLET_RUNS_PROCESS_H
 #define AK_AGENTLET_RUNS_PROCESS_H
 
-#include "process/family.h"
 #include "agentlet/poller.h"
+#include "process/family.h"
 
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>

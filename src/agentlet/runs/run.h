@@ -6,13 +6,13 @@
 #ifndef AK_AGENTLET_RUNS_RUN_H
 #define AK_AGENTLET_RUNS_RUN_H
 
-#include "process/family.h"
 #include "agentlet/poller.h"
 #include "agentlet/runs/console.h"
 #include "agentlet/runs/course.h"
 #include "agentlet/runs/events.h"
 #include "agentlet/runs/record.h"
 #include "agentlet/settings.h"
+#include "process/family.h"
 
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>

@@ -8,12 +8,12 @@
 #ifndef AK_AGENTLET_RUNS_RUNBOOK_H
 #define AK_AGENTLET_RUNS_RUNBOOK_H
 
-#include "process/family.h"
 #include "agentlet/poller.h"
 #include "agentlet/runs/console.h"
 #include "agentlet/runs/record.h"
 #include "agentlet/runs/run.h"
 #include "agentlet/settings.h"
+#include "process/family.h"
 
 #include <ak/base/compiler.h>
 #include <ak/base/error.h>
