@@ -58,9 +58,12 @@ static int check_arguments(const struct ak_process *self, struct ak_error **rete
 
     if (!p)
         return 0;
-    for (size_t first = self->target->spec->config->command.len, i = first; i < self->n_argv; i++)
-        if (ak_buf_addf(&line, "%s%s", i > first ? " " : "", self->argv[i]) < 0)
-            return ak_error_set(reterr, -E2BIG, "the command is too long");
+    for (size_t first = self->target->spec->config->command.len, i = first; i < self->n_argv; i++) {
+        int r = ak_buf_addf(&line, "%s%s", i > first ? " " : "", self->argv[i]);
+
+        if (r < 0)
+            return ak_process_too_long(r, "the command", reterr);
+    }
     for (size_t i = 0; i < p->commands.len; i++)
         if (ak_streq(p->commands.items[i], ak_buf_text(&line)))
             return 0;

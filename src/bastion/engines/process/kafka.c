@@ -282,8 +282,11 @@ static int produce(struct ak_process *self, struct ak_call *call, struct ak_erro
                 reterr, -EINVAL,
                 "messages[%zu]: must be a text that is not empty and has neither NUL nor U+001E",
                 i);
-        if (ak_buf_addf(&input, "%s%s", i ? "\x1e" : "", text) < 0)
-            return ak_error_set(reterr, AK_E_TOO_LARGE, "messages: are too long together");
+        r = ak_buf_addf(&input, "%s%s", i ? "\x1e" : "", text);
+        if (r < 0)
+            return r == -ENOMEM
+                       ? ak_error_oom(reterr)
+                       : ak_error_set(reterr, AK_E_TOO_LARGE, "messages: are too long together");
     }
     ak_process_args(self, "-P", "-q", "-D", "\x1e", "-t", topic, NULL);
     if (key)

@@ -40,33 +40,37 @@ static int uri(struct ak_process *self, struct ak_buf *out, struct ak_error **re
         r = ak_process_ca(self, &ca, reterr);
     if (r < 0)
         return r;
-    r |= ak_buf_adds(out, "mongodb://");
+    r = r ? r : ak_buf_adds(out, "mongodb://");
     if (self->login.username && self->login.username[0]) {
-        r |= ak_buf_add_url_escaped(out, self->login.username);
-        r |= ak_buf_adds(out, ":");
-        r |= ak_buf_add_url_escaped(out, word);
-        r |= ak_buf_adds(out, "@");
+        r = r ? r : ak_buf_add_url_escaped(out, self->login.username);
+        r = r ? r : ak_buf_adds(out, ":");
+        r = r ? r : ak_buf_add_url_escaped(out, word);
+        r = r ? r : ak_buf_adds(out, "@");
     }
-    r |= ak_buf_addf(out, strchr(config->hostname, ':') ? "[%s]:%u" : "%s:%u", config->hostname,
-                     ak_tool_port(spec));
-    r |= ak_buf_addf(out,
-                     "/?appName=agentkube&serverSelectionTimeoutMS=%d&connectTimeoutMS=%d&tls=%s",
-                     SELECTION_MS, SELECTION_MS, mode >= AK_SSL_MODE_REQUIRE ? "true" : "false");
-    r |= ak_buf_adds(out, "&authSource=");
-    r |= ak_buf_add_url_escaped(out, config->auth_source ? config->auth_source : "admin");
+    r = r ? r
+          : ak_buf_addf(out, strchr(config->hostname, ':') ? "[%s]:%u" : "%s:%u", config->hostname,
+                        ak_tool_port(spec));
+    r = r ? r
+          : ak_buf_addf(
+                out, "/?appName=agentkube&serverSelectionTimeoutMS=%d&connectTimeoutMS=%d&tls=%s",
+                SELECTION_MS, SELECTION_MS, mode >= AK_SSL_MODE_REQUIRE ? "true" : "false");
+    r = r ? r : ak_buf_adds(out, "&authSource=");
+    r = r ? r : ak_buf_add_url_escaped(out, config->auth_source ? config->auth_source : "admin");
     if (config->replica_set) {
-        r |= ak_buf_adds(out, "&replicaSet=");
-        r |= ak_buf_add_url_escaped(out, config->replica_set);
+        r = r ? r : ak_buf_adds(out, "&replicaSet=");
+        r = r ? r : ak_buf_add_url_escaped(out, config->replica_set);
     } else
-        r |= ak_buf_adds(out, "&directConnection=true");
+        r = r ? r : ak_buf_adds(out, "&directConnection=true");
     if (mode == AK_SSL_MODE_REQUIRE && !ca)
-        r |= ak_buf_adds(out, "&tlsAllowInvalidCertificates=true");
+        r = r ? r : ak_buf_adds(out, "&tlsAllowInvalidCertificates=true");
     if (mode == AK_SSL_MODE_VERIFY_CA || (mode == AK_SSL_MODE_REQUIRE && ca))
-        r |= ak_buf_adds(out, "&tlsAllowInvalidHostnames=true");
+        r = r ? r : ak_buf_adds(out, "&tlsAllowInvalidHostnames=true");
     if (ca) {
-        r |= ak_buf_adds(out, "&tlsCAFile=");
-        r |= ak_buf_add_url_escaped(out, ca);
+        r = r ? r : ak_buf_adds(out, "&tlsCAFile=");
+        r = r ? r : ak_buf_add_url_escaped(out, ca);
     }
+    if (r == -ENOMEM)
+        return ak_error_oom(reterr);
     return r ? ak_error_set(reterr, AK_E_TOO_LARGE, "spec.config: is too long") : 0;
 }
 
@@ -238,8 +242,10 @@ static int mongodb_client(struct ak_process *self, const char *const *args, bool
             return ak_error_set(
                 reterr, AK_E_FORBIDDEN,
                 "mongosh takes --eval TEXT and --json here, and a script on its standard input");
-        else if (ak_buf_addf(&text, "%s\n", args[++i]) < 0)
-            return ak_error_set(reterr, -E2BIG, "--eval: is too long");
+        else
+            r = ak_buf_addf(&text, "%s\n", args[++i]);
+        if (r < 0)
+            return ak_process_too_long(r, "--eval", reterr);
     }
     if (!text.len)
         ak_process_args(self, "--shell", NULL);

@@ -95,6 +95,8 @@ static int run_lines(struct ak_process *self, struct ak_buf *input, struct ak_cl
     const char *at, *end;
     int r = ak_buf_adds(input, "PROMPT " END_MARK "\nEXIT 0\n");
 
+    if (r == -ENOMEM)
+        return ak_error_oom(reterr);
     if (r < 0)
         return ak_error_set(reterr, AK_E_TOO_LARGE, "the statement is too long");
     ak_process_env(self, "NLS_LANG=.AL32UTF8");

@@ -72,6 +72,12 @@ static void breaks(struct ak_process *self, int code)
         self->broken = code;
 }
 
+int ak_process_too_long(int code, const char *what, struct ak_error **reterr)
+{
+    return code == -ENOMEM ? ak_error_oom(reterr)
+                           : ak_error_set(reterr, -E2BIG, "%s is too long", what);
+}
+
 static void add(struct ak_process *self, const char **list, size_t *n, size_t max, const char *word)
 {
     if (!word)

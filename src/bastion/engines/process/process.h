@@ -70,6 +70,8 @@ const char *ak_process_password(const struct ak_process *self);
 /* The user name, in the arena: a command outlives the login. -EINVAL: the Tool has none. */
 AK_MUST_USE int ak_process_username(const struct ak_process *self, const char **ret,
                                     struct ak_error **reterr);
+/* -E2BIG, "WHAT is too long", for the code of a buffer; out of memory stays that. */
+AK_MUST_USE int ak_process_too_long(int code, const char *what, struct ak_error **reterr);
 /* What was collected, as a command. */
 AK_MUST_USE int ak_process_finish(struct ak_process *self, struct ak_client_command *ret,
                                   struct ak_error **reterr);

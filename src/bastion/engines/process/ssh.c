@@ -202,9 +202,9 @@ static int ssh_client(struct ak_process *self, const char *const *args, bool tty
 
     /* ssh itself puts words together with a blank: the machine's shell gets a line, whatever they were */
     for (size_t i = 0; r == 0 && args && args[i]; i++)
-        r = ak_buf_addf(&line, "%s%s", i ? " " : "", args[i]) < 0 ? -E2BIG : 0;
+        r = ak_buf_addf(&line, "%s%s", i ? " " : "", args[i]);
     if (r < 0)
-        return ak_error_set(reterr, r, "the command is too long");
+        return ak_process_too_long(r, "the command", reterr);
     if (p && (tty || !line.len))
         return ak_error_set(
             reterr, AK_E_FORBIDDEN,
