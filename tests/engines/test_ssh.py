@@ -8,12 +8,12 @@ import pytest
 from clients import Watch, client
 from kubetest.databases import Ssh
 
-WORD = "Adm1n-of-the-t3st"
+WORD = "w0rd-of-the-agent-on-that-machine"  # of no other test: what runs beside this one is looked at too
 
 
 @pytest.fixture
 def sshd(server):
-    return server(Ssh)
+    return server(Ssh, password=WORD)
 
 
 def text(path):
