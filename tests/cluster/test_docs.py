@@ -112,6 +112,7 @@ def manifests(path):
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if list(manifests(path))])
 def test_manifests_are_accepted(path, control_plane, namespace):
+    control_plane.install_crds()  # commands above may have taken them away
     for line, thing in manifests(path):
         thing["metadata"].pop("namespace", None)
         done = subprocess.run([control_plane.tools + "/kubectl", f"--kubeconfig={control_plane.kubeconfig}", "-n", namespace, "create", "--dry-run=server", "-f", "-"],
