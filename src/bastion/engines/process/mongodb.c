@@ -22,56 +22,61 @@
 #define SCRIPT_MAX (16u << 20)
 
 /* The URI, which has the password. */
+/* Appends a literal, and a value percent-encoded (NULL: none), unless something failed before. */
+static int add(struct ak_buf *out, int r, const char *literal, const char *value)
+{
+    if (r >= 0)
+        r = ak_buf_adds(out, literal);
+    return r < 0 || !value ? r : ak_buf_add_url_escaped(out, value);
+}
+
+static int add_options(const struct ak_tool_spec *spec, const char *ca, struct ak_buf *out)
+{
+    const struct ak_tool_config *config = spec->config;
+    enum ak_ssl_mode mode = ak_tool_ssl_mode(spec);
+    int r = ak_buf_addf(
+        out, "/?appName=agentkube&serverSelectionTimeoutMS=%d&connectTimeoutMS=%d&tls=%s",
+        SELECTION_MS, SELECTION_MS, mode >= AK_SSL_MODE_REQUIRE ? "true" : "false");
+
+    r = add(out, r, "&authSource=", config->auth_source ? config->auth_source : "admin");
+    if (config->replica_set)
+        r = add(out, r, "&replicaSet=", config->replica_set);
+    else
+        r = add(out, r, "&directConnection=true", NULL);
+    if (mode == AK_SSL_MODE_REQUIRE && !ca)
+        r = add(out, r, "&tlsAllowInvalidCertificates=true", NULL);
+    if (mode == AK_SSL_MODE_VERIFY_CA || (mode == AK_SSL_MODE_REQUIRE && ca))
+        r = add(out, r, "&tlsAllowInvalidHostnames=true", NULL);
+    return ca ? add(out, r, "&tlsCAFile=", ca) : r;
+}
+
 static int uri(struct ak_process *self, struct ak_buf *out, struct ak_error **reterr)
 {
     const struct ak_tool_spec *spec = self->target->spec;
-    const struct ak_tool_config *config = spec->config;
-    enum ak_ssl_mode mode = ak_tool_ssl_mode(spec);
-    const char *ca = NULL, *word = ak_process_password(self);
+    const char *host = spec->config->hostname, *ca = NULL;
     int r = 0;
 
-    if (ak_is_empty(config->hostname))
+    if (ak_is_empty(host))
         return ak_error_set(reterr, -EINVAL, "spec.config.hostname: is needed to connect");
     if (spec->tls && spec->tls->server_name)
         return ak_error_set(
             reterr, -EINVAL,
             "spec.tls.serverName: MongoDB's client checks the name that it connects to");
-    if (mode >= AK_SSL_MODE_REQUIRE)
+    if (ak_tool_ssl_mode(spec) >= AK_SSL_MODE_REQUIRE)
         r = ak_process_ca(self, &ca, reterr);
     if (r < 0)
         return r;
-    r = r ? r : ak_buf_adds(out, "mongodb://");
-    if (self->login.username && self->login.username[0]) {
-        r = r ? r : ak_buf_add_url_escaped(out, self->login.username);
-        r = r ? r : ak_buf_adds(out, ":");
-        r = r ? r : ak_buf_add_url_escaped(out, word);
-        r = r ? r : ak_buf_adds(out, "@");
+    r = add(out, r, "mongodb://", NULL);
+    if (!ak_is_empty(self->login.username)) {
+        r = add(out, r, "", self->login.username);
+        r = add(out, r, ":", ak_process_password(self));
+        r = add(out, r, "@", NULL);
     }
-    r = r ? r
-          : ak_buf_addf(out, strchr(config->hostname, ':') ? "[%s]:%u" : "%s:%u", config->hostname,
-                        ak_tool_port(spec));
-    r = r ? r
-          : ak_buf_addf(
-                out, "/?appName=agentkube&serverSelectionTimeoutMS=%d&connectTimeoutMS=%d&tls=%s",
-                SELECTION_MS, SELECTION_MS, mode >= AK_SSL_MODE_REQUIRE ? "true" : "false");
-    r = r ? r : ak_buf_adds(out, "&authSource=");
-    r = r ? r : ak_buf_add_url_escaped(out, config->auth_source ? config->auth_source : "admin");
-    if (config->replica_set) {
-        r = r ? r : ak_buf_adds(out, "&replicaSet=");
-        r = r ? r : ak_buf_add_url_escaped(out, config->replica_set);
-    } else
-        r = r ? r : ak_buf_adds(out, "&directConnection=true");
-    if (mode == AK_SSL_MODE_REQUIRE && !ca)
-        r = r ? r : ak_buf_adds(out, "&tlsAllowInvalidCertificates=true");
-    if (mode == AK_SSL_MODE_VERIFY_CA || (mode == AK_SSL_MODE_REQUIRE && ca))
-        r = r ? r : ak_buf_adds(out, "&tlsAllowInvalidHostnames=true");
-    if (ca) {
-        r = r ? r : ak_buf_adds(out, "&tlsCAFile=");
-        r = r ? r : ak_buf_add_url_escaped(out, ca);
-    }
-    if (r == -ENOMEM)
-        return ak_error_oom(reterr);
-    return r ? ak_error_set(reterr, AK_E_TOO_LARGE, "spec.config: is too long") : 0;
+    if (r >= 0)
+        r = ak_buf_addf(out, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, ak_tool_port(spec));
+    if (r >= 0)
+        r = add_options(spec, ca, out);
+    return r < 0 ? ak_process_too_long(r, "spec.config", reterr) : 0;
 }
 
 /*
