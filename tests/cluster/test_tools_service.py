@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
@@ -365,11 +366,18 @@ def test_a_terminal_needs_another_right_than_a_program(scene):
     client.close()
 
 
-def test_through_the_api_servers_service_proxy(control_plane, namespace, people, start):
+@pytest.fixture
+def host():
+    """An address of this machine that Endpoints may have."""
     try:
-        host = loopback_address()
+        one = loopback_address()
     except NoAddress as why:
         pytest.skip(f"no address that Endpoints may have: {why}")
+    yield one
+    subprocess.run(["ip", "addr", "del", f"{one}/32", "dev", "lo"], check=False)
+
+
+def test_through_the_api_servers_service_proxy(control_plane, namespace, people, host, start):
     door = start(host=host)
     door.process.wait_leading()
     _, token = people.somebody(*ALL)
