@@ -51,6 +51,7 @@ struct ak__http_conn {
     struct ak_timer *timer; /* of the whole request, and of lingering */
     enum conn_state state;
     bool in_process;
+    bool is_full;       /* so much waits in it that reading is off: ak__http_conn_hold() */
     bool request_begun; /* its time runs */
     ak_msec since;      /* when it began to wait for a request */
     bool close_after;
@@ -77,6 +78,10 @@ void ak__http_conn_free(struct ak__http_conn *conn);
 void ak__http_conn_lost(struct ak__http_conn *conn);
 /* All that the exchange had to say was said: the connection flushes, and then ends or takes the next request. */
 void ak__http_conn_answered(struct ak__http_conn *conn);
+/* What waits in the connection is not taken now. When it is as much as may wait, reading is switched off: libevent
+ * would call again and again for what is there, and not sleep. unhold(): it will be taken. */
+void ak__http_conn_hold(struct ak__http_conn *conn);
+void ak__http_conn_unhold(struct ak__http_conn *conn);
 
 /* http_upgrade.c: what the connection's events are then. */
 void ak__http_upgraded_read(struct ak__http_conn *conn);

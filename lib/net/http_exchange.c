@@ -154,6 +154,21 @@ static int write_head(struct ak__http_conn *conn, int status, const char *conten
     return r < 0 ? r : bufferevent_write(conn->bev, out.data, out.len);
 }
 
+void ak__http_conn_hold(struct ak__http_conn *conn)
+{
+    if (evbuffer_get_length(bufferevent_get_input(conn->bev)) < READ_AHEAD)
+        return;
+    conn->is_full = true;
+    (void)bufferevent_disable(conn->bev, EV_READ);
+}
+
+void ak__http_conn_unhold(struct ak__http_conn *conn)
+{
+    if (conn->is_full)
+        (void)bufferevent_enable(conn->bev, EV_READ);
+    conn->is_full = false;
+}
+
 static void process(struct ak__http_conn *conn);
 
 /* The answer is complete, in the output buffer. */
@@ -164,6 +179,7 @@ void ak__http_conn_answered(struct ak__http_conn *conn)
         ak__http_conn_free(conn);
         return;
     }
+    ak__http_conn_unhold(conn);
     bufferevent_setwatermark(conn->bev, EV_WRITE, 0, 0);
     if (conn->close_after || (conn->server && conn->server->draining)) {
         conn->state = CONN_FLUSHING;
@@ -445,6 +461,8 @@ static void on_read(struct bufferevent *bev, void *user)
         ak__http_upgraded_read(conn);
     else if (conn->state == CONN_FLUSHING || conn->state == CONN_LINGERING)
         (void)evbuffer_drain(bufferevent_get_input(bev), SIZE_MAX);
+    else if (conn->state == CONN_HANDLING)
+        ak__http_conn_hold(conn);
 }
 
 /* All is sent, the connection is to end. Under TLS only a peer that may still be sending is waited for: unread bytes

@@ -80,6 +80,7 @@ int ak_http_upgrade(struct ak_http_exchange *ex, const char *protocol, const cha
     conn->ops = ops;
     conn->ops_user = user;
     (void)bufferevent_set_timeouts(conn->bev, NULL, NULL);
+    ak__http_conn_unhold(conn);
     bufferevent_setwatermark(conn->bev, EV_READ, 0, AK_HTTP_UPGRADE_READ_AHEAD);
     bufferevent_setwatermark(conn->bev, EV_WRITE, ops->low_water, 0);
     bufferevent_trigger(conn->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
@@ -107,6 +108,8 @@ void ak__http_upgraded_read(struct ak__http_conn *conn)
     conn->freed = NULL;
     if (conn->at_end && conn->ops && evbuffer_get_length(in) == 0)
         ak__http_conn_lost(conn);
+    else if (conn->ops)
+        ak__http_conn_hold(conn);
 }
 
 void ak__http_upgraded_written(struct ak__http_conn *conn)
@@ -135,6 +138,7 @@ size_t ak_http_upgraded_waiting(const struct ak_http_upgraded *self)
 
 void ak_http_upgraded_resume(struct ak_http_upgraded *self)
 {
+    ak__http_conn_unhold(conn_of(self));
     bufferevent_trigger(conn_of(self)->bev, EV_READ,
                         BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
