@@ -290,6 +290,11 @@ class Bastion:
         with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
             return int(next(line for line in file if line.startswith("VmRSS")).split()[1])
 
+    def processor_time(self):
+        with open(f"/proc/{self.serve.pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def end(self):
         for process in (self.serve, self.client):
             if process and process.poll() is None:
@@ -360,6 +365,34 @@ class Programs(Case):
         record, = eventually(self.bastion.records, "a record")
         self.assertEqual((record["kind"], record["operation"], record["verdict"], record["tool"]["name"]), ("Operation", "run", "Allowed", "box"))
         self.assertRegex(record["statementHash"], "^sha256:[0-9a-f]{64}$")
+
+    def test_what_a_program_said_last_arrives_though_it_takes_no_more_input(self):
+        other = Bastion(client=False)
+        self.addCleanup(other.end)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.settimeout(DEADLINE)
+            listener.bind(f"{other.dir}/link/client.sock")
+            listener.listen()
+            hold, _ = listener.accept()
+            self.addCleanup(hold.close)
+            ws = other.open("-c", "x")
+            program, _ = listener.accept()
+            ws.feed(bytes(512 << 10))
+            eventually(lambda: other.sessions()[0]["bytesIn"] >= 256 << 10, "more than the socket takes is to be written")
+            used = other.processor_time()
+            time.sleep(1)
+            self.assertLess(other.processor_time() - used, 0.5)  # it sleeps while nobody takes what it has
+            other.serve.send_signal(signal.SIGSTOP)
+            program.sendall(b"P\0\0\0\0" b"O\0\0\0\4last" b"Z\0\0\0\2\0\7")
+            program.close()
+            other.serve.send_signal(signal.SIGCONT)
+            self.assertEqual((ws.all()[0], ws.exit_code()), (b"last", 7))
+
+    def test_programs_inherit_nothing_of_ours(self):
+        code, out, _ = self.bastion.run("ls -l /proc/$$/fd")
+        self.assertEqual(code, 0)
+        self.assertNotIn(b"socket:", out)
+        self.assertNotIn(b"eventpoll", out)
 
     def test_a_slow_reader_gets_everything(self):
         ws = self.bastion.open("-c", "head -c 30000000 /dev/zero; echo end")
