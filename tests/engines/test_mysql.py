@@ -111,16 +111,20 @@ CORPUS = [
 ]
 
 
+STATE = """
+SELECT * FROM orders ORDER BY 1; SELECT * FROM customers ORDER BY 1; SELECT * FROM other.things ORDER BY 1; SELECT * FROM numbers;
+SHOW FULL TABLES; SHOW CREATE TABLE orders; SHOW CREATE VIEW paid_orders; SHOW DATABASES; SHOW CREATE DATABASE app;
+SELECT user, host, priv FROM mysql.global_priv ORDER BY 1, 2; SELECT * FROM mysql.db ORDER BY user, db;
+SELECT * FROM mysql.tables_priv ORDER BY user, db, table_name; SELECT name FROM mysql.plugin; SELECT server_name FROM mysql.servers;
+SELECT @@global.read_only, @@global.general_log, @@global.tx_read_only, @@global.init_connect;
+SELECT routine_name FROM information_schema.routines WHERE routine_schema = 'app' UNION ALL SELECT event_name FROM information_schema.events
+  UNION ALL SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app' ORDER BY 1;
+"""
+
+
 def checksum(db):
-    """All tables, the sequence, users with their rights, and the server's settings that somebody might like to change."""
-    parts = [db.sql(f"SELECT * FROM {name} ORDER BY 1", "app") for name in ("orders", "customers", "other.things", "numbers")]
-    parts += [db.sql("SHOW FULL TABLES", "app"), db.sql("SELECT user, host, priv FROM mysql.global_priv ORDER BY 1, 2"),
-              db.sql("SELECT * FROM mysql.db ORDER BY user, db"), db.sql("SELECT * FROM mysql.tables_priv ORDER BY user, db, table_name"),
-              db.sql("SELECT @@global.read_only, @@global.general_log, @@global.tx_read_only, @@global.init_connect"), db.sql("SHOW CREATE TABLE orders", "app"),
-              db.sql("SHOW DATABASES; SHOW CREATE DATABASE app; SHOW CREATE VIEW app.paid_orders; SELECT name FROM mysql.plugin; SELECT server_name FROM mysql.servers"),
-              db.sql("SELECT routine_name FROM information_schema.routines WHERE routine_schema = 'app' UNION ALL SELECT event_name FROM information_schema.events "
-                     "UNION ALL SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app' ORDER BY 1")]
-    return hashlib.sha256(re.sub(r'"password_last_changed": *\d+', "", "\n".join(parts)).encode()).hexdigest()
+    """All tables, the sequence, routines, users with their rights, and the server's settings that somebody might like to change."""
+    return hashlib.sha256(re.sub(r'"password_last_changed": *\d+', "", db.sql(STATE, "app")).encode()).hexdigest()
 
 
 @pytest.fixture(name="db", scope="module")
@@ -764,6 +768,19 @@ def test_garbage_from_a_client_ends_its_connection_only(app):
 
 
 # ---- reading only
+
+@pytest.mark.parametrize("change, back", [
+    ("UPDATE customers SET secret = 'c' WHERE name = 'ann'", "UPDATE customers SET secret = 'a' WHERE name = 'ann'"),
+    ("CREATE TABLE mine (a int)", "DROP TABLE mine"), ("CREATE USER mine", "DROP USER mine"), ("SET GLOBAL general_log = 1", "SET GLOBAL general_log = 0"),
+    ("GRANT INSERT ON orders TO app", "REVOKE INSERT ON orders FROM app"), ("CREATE DATABASE mine", "DROP DATABASE mine"),
+    ("CREATE PROCEDURE mine() SELECT 1", "DROP PROCEDURE mine"), ("CREATE EVENT mine ON SCHEDULE EVERY 1 DAY DO SELECT 1", "DROP EVENT mine")])
+def test_what_these_tests_compare_does_change(db, change, back):
+    before = checksum(db)
+    db.sql(change, "app")
+    assert checksum(db) != before
+    db.sql(back, "app")
+    assert checksum(db) == before
+
 
 def every_way(session, sql):
     mariadb(session, text=sql + ";\n")

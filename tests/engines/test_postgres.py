@@ -86,20 +86,24 @@ CORPUS = [
 ]
 
 
+STATE = """
+SELECT rolname, rolsuper, rolcanlogin, rolpassword FROM pg_authid ORDER BY 1;
+SELECT last_value, is_called FROM orders_id_seq;
+SELECT count(*) FROM pg_largeobject_metadata;
+SELECT relname, relacl FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1;
+SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp' UNION ALL SELECT proname FROM pg_proc WHERE oid > 16383
+  UNION ALL SELECT extname FROM pg_extension UNION ALL SELECT description FROM pg_description WHERE objoid > 16383
+  UNION ALL SELECT attrelid || attname FROM pg_attribute WHERE attrelid = 'orders'::regclass UNION ALL SELECT defaclacl::text FROM pg_default_acl
+  ORDER BY 1;
+SELECT setrole, setconfig FROM pg_db_role_setting UNION ALL SELECT 0, ARRAY[name || setting] FROM pg_file_settings
+  UNION ALL SELECT 1, ARRAY[slot_name::text] FROM pg_replication_slots UNION ALL SELECT 2, ARRAY[gid] FROM pg_prepared_xacts ORDER BY 1, 2;
+"""
+
+
 def checksum(db):
-    """All tables, sequences, roles and large objects."""
+    """All tables, sequences, roles, rights, settings, functions and large objects."""
     tables = db.sql("SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('public', 'other') ORDER BY 1", "app")
-    parts = [tables, db.sql("SELECT rolname, rolsuper, rolcanlogin, rolpassword FROM pg_authid ORDER BY 1"),
-             db.sql("SELECT last_value, is_called FROM orders_id_seq", "app"), db.sql("SELECT count(*) FROM pg_largeobject_metadata", "app"),
-             db.sql("SELECT relname, relacl FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1", "app"),
-             db.sql("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp' UNION ALL SELECT proname FROM pg_proc WHERE oid > 16383 "
-                    "UNION ALL SELECT extname FROM pg_extension UNION ALL SELECT description FROM pg_description WHERE objoid > 16383 "
-                    "UNION ALL SELECT attrelid || attname FROM pg_attribute WHERE attrelid = 'orders'::regclass "
-                    "UNION ALL SELECT defaclacl::text FROM pg_default_acl ORDER BY 1", "app"),
-             db.sql("SELECT setrole, setconfig FROM pg_db_role_setting UNION ALL SELECT 0, ARRAY[name || setting] FROM pg_file_settings "
-                    "UNION ALL SELECT 1, ARRAY[slot_name::text] FROM pg_replication_slots UNION ALL SELECT 2, ARRAY[gid] FROM pg_prepared_xacts ORDER BY 1, 2")]
-    parts += [db.sql(f"SELECT * FROM {name} ORDER BY 1", "app") for name in tables.splitlines()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return hashlib.sha256((tables + db.sql(STATE + "".join(f"SELECT * FROM {name} ORDER BY 1;\n" for name in tables.splitlines()), "app")).encode()).hexdigest()
 
 
 @pytest.fixture(name="db", scope="module")
@@ -672,6 +676,19 @@ def test_garbage_from_a_client_ends_its_connection_only(app):
 
 
 # ---- reading only
+
+@pytest.mark.parametrize("change, back", [
+    ("UPDATE customers SET secret = 'c' WHERE name = 'ann'", "UPDATE customers SET secret = 'a' WHERE name = 'ann'"),
+    ("CREATE TABLE mine (a int)", "DROP TABLE mine"), ("CREATE ROLE mine", "DROP ROLE mine"), ("GRANT SELECT ON orders TO PUBLIC", "REVOKE SELECT ON orders FROM PUBLIC"),
+    ("SELECT lo_create(4711)", "SELECT lo_unlink(4711)"), ("ALTER DATABASE app SET work_mem = '1MB'", "ALTER DATABASE app RESET work_mem"),
+    ("CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION mine()"), ("SELECT setval('orders_id_seq', 900)", "SELECT setval('orders_id_seq', 3)")])
+def test_what_these_tests_compare_does_change(db, change, back):
+    before = checksum(db)
+    db.sql(change, "app")
+    assert checksum(db) != before
+    db.sql(back, "app")
+    assert checksum(db) == before
+
 
 def test_a_reading_session_on_a_credential_that_may_write(db, app):
     """Nothing was minted: what passes is decided by the text, in READ ONLY transactions."""
