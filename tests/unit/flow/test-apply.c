@@ -300,7 +300,7 @@ static void test_deleting_what_is_gone_or_replaced_is_no_error(void **state)
     static const struct {
         struct answer answer;
         int result;
-    } cases[] = {
+    } deletions[] = {
         {{200, "{}"}, 1},
         {{404, FAILURE("NotFound")}, 0},
         {{409, FAILURE("Conflict")}, 0},
@@ -310,9 +310,9 @@ static void test_deleting_what_is_gone_or_replaced_is_no_error(void **state)
     const struct ak_apply apply = {.client = s->client, .manager = "me"};
     AK_AUTO_OBJECT live = decode(LIVE("1", "owner", "old"));
 
-    for (size_t i = 0; i < AK_ARRAY_LEN(cases); i++) {
-        set_script(s, cases[i].answer, (struct answer){0});
-        assert_int_equal(ak_apply_delete(&apply, live, -1, NULL), cases[i].result);
+    for (size_t i = 0; i < AK_ARRAY_LEN(deletions); i++) {
+        set_script(s, deletions[i].answer, (struct answer){0});
+        assert_int_equal(ak_apply_delete(&apply, live, -1, NULL), deletions[i].result);
         assert_string_equal(s->record, "DELETE ");
         assert_non_null(strstr(s->body, "live-uid"));
     }
