@@ -437,10 +437,16 @@ static void test_a_deleted_tool_goes_when_its_users_are_removed(void **state)
     say(&f.o.worker, made, "Succeeded", 0, "{'done': true}");
     tool_fixture_plan(&f);
     assert_null(f.plan.status.permissions_hash);
-    assert_true(f.plan.drop_identity);
+    assert_int_equal(f.plan.n_removals, 0);
+    assert_false(f.plan.drop_finalizer);
+    assert_true(f.plan.again_after > 0);
+    tool_fixture_plan(&f); /* with a cache that is behind: the same once more */
+    assert_null(f.plan.status.permissions_hash);
+    assert_null(f.plan.worker);
+    tool_fixture_settle(&f);
+    tool_fixture_plan(&f);
     assert_int_equal(f.plan.n_removals, 1);
     assert_false(f.plan.drop_finalizer);
-    tool_fixture_settle(&f);
     gone(&f.o.worker);
     tool_fixture_plan(&f);
     assert_true(f.plan.drop_finalizer);

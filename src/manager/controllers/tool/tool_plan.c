@@ -7,6 +7,7 @@
 #include "manager/controllers/tool/tool_planning.h"
 
 #define UID_PART 8 /* characters of a pod's uid in a record */
+#define RECORDED_AGAIN AK_SECONDS(5)
 
 void ak_tool_plan_done(struct ak_tool_plan *self)
 {
@@ -374,7 +375,9 @@ static int plan_terminating(struct ak_tool_planning *p)
         ak_tool_again(p, AK_SECONDS(10));
     }
     p->plan->prune_rights = has_finalizer(p);
-    if (r > 0 && has_finalizer(p))
+    if (r > 0 && has_finalizer(p) && ak_tool_has_earlier(p))
+        ak_tool_again(p, RECORDED_AGAIN); /* that it is done has to be seen on record first */
+    else if (r > 0 && has_finalizer(p))
         p->plan->drop_finalizer = clean_pods(p);
     ak_tool_plan_not_ready(p->plan, p->o, AK_TOOL_PHASE_TERMINATING, "Terminating", text);
     return 0;

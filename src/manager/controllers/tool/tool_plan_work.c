@@ -94,7 +94,7 @@ static void settle(struct ak_tool_planning *p, const struct ak_tool_pod_view *po
     }
     s->permissions_hash = NULL;
     s->identity = NULL;
-    p->plan->drop_identity = true;
+    p->plan->drop_identity = !p->meta->deleting; /* else it goes with the Tool */
     ak_tool_tell(p, false, "PermissionsRemoved",
                  "the users that were made in the system are removed");
 }
