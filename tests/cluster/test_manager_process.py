@@ -242,6 +242,21 @@ def forget(control_plane, name):
         control_plane.api("DELETE", f"/apis/{RBAC}/v1/{kind}/{name}")
 
 
+def wait_granted(control_plane, namespace, rules):
+    """The API server learns of a new role a moment later."""
+    def allowed():
+        rule = rules[-1]
+        resource, _, part = rule["resources"][-1].partition("/")
+        asked = {"namespace": namespace, "group": rule["apiGroups"][-1], "resource": resource, "subresource": part, "verb": rule["verbs"][-1],
+                 "name": (rule.get("resourceNames") or [""])[-1]}
+        status, answer = control_plane.api("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
+            "spec": {"user": f"system:serviceaccount:{namespace}:manager", "resourceAttributes": asked}})
+        assert status == 201, answer
+        return answer["status"]["allowed"]
+    if rules:
+        wait_for(allowed, f"{rules[-1]} to be granted")
+
+
 def service_account_kubeconfig(control_plane, namespace, tmp_path, rules, own_rules=()):
     """A kubeconfig of a ServiceAccount that has exactly these rules, the last ones in its own namespace only."""
     name = "limited-" + namespace
@@ -255,6 +270,8 @@ def service_account_kubeconfig(control_plane, namespace, tmp_path, rules, own_ru
         {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
          "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": name},
          "subjects": [{"kind": "ServiceAccount", "name": "manager", "namespace": namespace}]})
+    wait_granted(control_plane, namespace, rules)
+    wait_granted(control_plane, namespace, own_rules)
     status, answer = control_plane.api("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/manager/token",
                                        {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
     assert status == 201, answer
