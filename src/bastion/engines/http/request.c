@@ -258,9 +258,9 @@ static bool is_hidden(const char *name)
 
 static int take_headers(const struct ak_fetch_reply *reply, json_t *out)
 {
-    const char *end = reply->head.data + reply->head.len;
+    const char *end = reply->head.len ? reply->head.data + reply->head.len : reply->head.data;
 
-    for (const char *line = reply->head.data; line && line < end; line += strlen(line) + 1) {
+    for (const char *line = reply->head.data; line < end; line += strlen(line) + 1) {
         char name[128];
         const char *colon = strchr(line, ':');
         json_t *value;
