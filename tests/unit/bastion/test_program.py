@@ -296,11 +296,13 @@ class Bastion:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self):
-        for process in (self.serve, self.client):
-            if process and process.poll() is None:
-                process.kill()
-            if process:
-                process.wait()
+        if self.serve.poll() is None:
+            self.serve.kill()
+        self.serve.wait()
+        if self.client and self.client.poll() is None:
+            self.client.terminate()  # it ends its programs, and removes their files
+        if self.client:
+            self.client.wait(DEADLINE)
         for file in (self.log, self.client_log, self.audit):
             file.close()
         shutil.rmtree(self.dir)
@@ -515,9 +517,9 @@ class Doors(Case):
 
 class Ends(Case):
     def started(self, bastion=None):
-        """A program that does not end by itself, and the file that holds its credential."""
+        """A program that ends only with its client, and the file that holds its credential."""
         bastion = bastion or self.bastion
-        ws = bastion.open("-c", "cat \"$AGENTKUBE_CREDENTIAL_FILE\"; trap '' TERM HUP; while :; do sleep 1; done")
+        ws = bastion.open("-c", "cat \"$AGENTKUBE_CREDENTIAL_FILE\"; while kill -0 $PPID; do sleep 0.1; done")
         ws.until(CREDENTIAL.encode())
         file, = glob.glob(f"/tmp/agentkube-{bastion.sessions()[0]['id']}-*")
         self.assertEqual(stat.S_IMODE(os.stat(file).st_mode), 0o600)
