@@ -58,11 +58,12 @@ inside() {
   if namespaced; then nsenter -F -t "$(pid_of init)" -m -n -p -- "$@"; else "$@"; fi
 }
 
-# A daemon that was killed counts as gone while its threads still end; until the last has, they hold its port.
+# A daemon that was killed counts as gone while its threads still end; until the last has, they hold its port. The
+# kernel takes a thread's memory (its exe is empty then) before its files: over is it only when all are zombies.
 wait_threads() { # NAME
   local p _ n=200
   read -r p _ 2>/dev/null <"$D/pid/$1" || return 0
-  while [ $((n--)) -gt 0 ] && [ "$(find "/proc/$p/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -gt 1 ]; do sleep 0.05; done
+  while [ $((n--)) -gt 0 ] && grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$p/task/"*/status; do sleep 0.05; done
 }
 
 start() { # NAME COMMAND...
