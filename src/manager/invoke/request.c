@@ -551,8 +551,10 @@ static int parse_body(const struct ak_invoke_text *text, struct ak_arena *arena,
 int ak_invoke_request_parse(const struct ak_invoke_text *text, struct ak_arena *arena,
                             struct ak_invoke_request *ret, struct ak_error **reterr)
 {
-    int r = find_route(text, arena, ret, reterr);
+    int r;
 
+    *ret = (struct ak_invoke_request){0}; /* whatever happens, it may be given to done() */
+    r = find_route(text, arena, ret, reterr);
     if (r >= 0)
         r = check_names(ret, reterr);
     if (r < 0)
