@@ -25,7 +25,7 @@ void ak_fetch_reply_done(struct ak_fetch_reply *self)
 const char *ak_fetch_header(const struct ak_fetch_reply *self, const char *name)
 {
     size_t len = strlen(name);
-    const char *end = self->head.data + self->head.len;
+    const char *end = self->head.len ? self->head.data + self->head.len : self->head.data;
 
     for (const char *line = self->head.data; line && line < end; line += strlen(line) + 1)
         if (strncasecmp(line, name, len) == 0 && line[len] == ':')
