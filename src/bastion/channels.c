@@ -28,16 +28,17 @@ struct ak_channels {
     char size[SIZE_MAX_BYTES];
     size_t size_len;
     bool full, ended;
-    bool paused; /* input() wants no more for now */
-    bool *freed; /* of who calls into ops at the moment */
+    bool paused;  /* input() wants no more for now */
+    bool feeding; /* the parser calls into ops, and looks at itself afterwards */
+    bool dead;    /* freed meanwhile: what follows is not read, and feeding ends it */
 };
 
 static void channels_free(struct ak_channels *self)
 {
-    if (self->freed)
-        *self->freed = true;
-    (void)ak_timer_free(self->ping);
-    ak_free(self);
+    self->ping = ak_timer_free(self->ping);
+    self->dead = true;
+    if (!self->feeding)
+        ak_free(self);
 }
 
 static int write_frame(struct ak_channels *self, enum ak_websocket_opcode opcode, int channel,
@@ -109,7 +110,7 @@ static int on_piece(const uint8_t *data, size_t len, bool first, bool last, void
         self->ops->end_of_input(self->user);
     }
     self->paused |= !more;
-    return more ? 0 : 1;
+    return more && !self->dead ? 0 : 1;
 }
 
 static int on_ping(const uint8_t *data, size_t len, void *user)
@@ -137,16 +138,17 @@ static void close_with(struct ak_channels *self, uint16_t code)
 static size_t on_input(const char *data, size_t len, void *user)
 {
     struct ak_channels *self = user;
-    bool freed = false;
     ssize_t n;
 
     if (self->paused)
         return 0;
-    self->freed = &freed;
+    self->feeding = true;
     n = ak_websocket_server_feed(&self->ws, data, len, NULL);
-    if (freed)
+    self->feeding = false;
+    if (self->dead) {
+        ak_free(self);
         return len;
-    self->freed = NULL;
+    }
     if (n >= 0 && !self->ws.is_closed)
         return (size_t)n;
     const struct ak_channels_ops *ops = self->ops;
