@@ -292,8 +292,10 @@ static void begin(struct ak_tools *self, struct ak_tool_entry *e, struct ak_run_
 {
     struct job *job = ak_new0(struct job);
     AK_AUTO_TEXT char *uid = ak_strdup(e->uid);
+    AK_AUTO_JSON *copy =
+        meta ? ak_json_copy(meta) : NULL; /* another thread will count its references */
 
-    if (!job || !uid) {
+    if (!job || !uid || (meta && !copy)) {
         ak_free(job);
         return; /* the bastion says it again to the next who follows it */
     }
@@ -302,7 +304,7 @@ static void begin(struct ak_tools *self, struct ak_tool_entry *e, struct ak_run_
                         .entry = e,
                         .uid = AK_TAKE(uid),
                         .target = target ? ak_run_target_ref(target) : NULL,
-                        .meta = json_incref((json_t *)(uintptr_t)meta)};
+                        .meta = AK_TAKE(copy)};
     e->users++;
     e->recordings_left += target != NULL;
     if (ak_pool_put(self->pool, AK_TOOLS_LANE_RECORD, &job->item) >= 0)
