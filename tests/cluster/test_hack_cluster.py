@@ -349,9 +349,10 @@ def manager_reference():
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """Programs that stand for the manager and the keeper (dynamic, print nothing, end well) and the agentlet (static)."""
+    """Programs that stand for the manager and the keeper (dynamic, print nothing, end well), the agentlet and the bastion (static)."""
     folder = tmp_path_factory.mktemp("programs")
-    for name, options in {"agentkube-manager": ["-g", "-lcrypto", "-Wl,--no-as-needed"], "agentlet": ["-static"], "keeper": ["-lssl"]}.items():
+    for name, options in {"agentkube-manager": ["-g", "-lcrypto", "-Wl,--no-as-needed"], "agentlet": ["-static"], "bastion": ["-static"],
+                          "keeper": ["-lssl"]}.items():
         subprocess.run(["gcc", "-x", "c", "-o", folder / name, "-", *options], input=b"int main(void) { return 0; }", check=True)
     (folder / "notes.txt").write_text("not a program")
     return folder
