@@ -412,6 +412,21 @@ static void test_ready_for_an_older_generation_is_not_ready(void **state)
     fixture_done(&f);
 }
 
+/* Without the certificate nobody knows what the pod should be: what was said of it before is all that can be said. */
+static void test_ready_is_not_said_of_a_generation_that_the_pod_was_not_compared_with(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_init(&f, "{'paused': false}", WAS_READY(2));
+    f.o.bundle = NULL;
+    fixture_set_pod(&f, READY_POD, "as it was made");
+    fixture_plan(&f);
+    assert_int_equal(f.plan.move, AK_AGENT_MOVE_NONE);
+    assert_string_equal(fixture_condition(&f, "Ready")->status, "True");
+    assert_int_equal(fixture_condition(&f, "Ready")->observed_generation, 2);
+    fixture_done(&f);
+}
+
 /* ---- pods and claims of others ---- */
 
 static void test_a_pod_of_somebody_else_is_left_alone(void **state)
@@ -656,6 +671,7 @@ int main(void)
         cmocka_unit_test(test_a_spec_that_cannot_be_decoded_is_reported_and_kills_nothing),
         cmocka_unit_test(test_a_reference_that_vanishes_does_not_take_the_pod_along),
         cmocka_unit_test(test_ready_for_an_older_generation_is_not_ready),
+        cmocka_unit_test(test_ready_is_not_said_of_a_generation_that_the_pod_was_not_compared_with),
         cmocka_unit_test(test_a_pod_of_somebody_else_is_left_alone),
         cmocka_unit_test(test_the_pod_of_a_former_agent_is_waited_for),
         cmocka_unit_test(test_an_agent_that_is_deleted_makes_nothing),

@@ -416,6 +416,13 @@ static int plan_idle(struct planning *p)
 
 /* ---- a pod that runs, or tries to ---- */
 
+/* Ready for the generation that the pod was made from, as it said before. */
+static void ready_for(struct planning *p, const struct ak_condition *before)
+{
+    if (before && ak_streq(before->status, "True"))
+        condition_at(p->plan, "Ready")->observed_generation = before->observed_generation;
+}
+
 /* It is not what it should be, and a run is in it that nobody wants to lose. */
 static int plan_replace_later(struct planning *p)
 {
@@ -437,8 +444,7 @@ static int plan_replace_later(struct planning *p)
     p->plan->status.phase = AK_AGENT_PHASE_RUNNING;
     p->plan->status.ready = "1/1";
     set_condition(p->plan, p->o, "Ready", true, "PodReady", text);
-    /* Ready for the generation that the pod was made from. */
-    condition_at(p->plan, "Ready")->observed_generation = before->observed_generation;
+    ready_for(p, before);
     return 0;
 }
 
@@ -471,6 +477,8 @@ static int plan_living(struct planning *p, const json_t *pod)
         return 0;
     }
     set_ready(p);
+    if (!pod)
+        ready_for(p, ak_condition_find(p->old->conditions.items, p->old->conditions.len, "Ready"));
     ak_msec good_at = p->pod.started + AK_AGENT_BACKOFF_RESET;
     if (p->plan->status.backoff && p->o->now >= good_at)
         p->plan->status.backoff = NULL;
