@@ -417,7 +417,7 @@ static void test_ready_is_not_said_of_a_generation_that_the_pod_was_not_compared
 {
     struct fixture f;
     (void)state;
-    fixture_init(&f, "{'paused': false}", WAS_READY(2));
+    fixture_init(&f, CLAUDE, WAS_READY(2));
     f.o.bundle = NULL;
     fixture_set_pod(&f, READY_POD, "as it was made");
     fixture_plan(&f);
