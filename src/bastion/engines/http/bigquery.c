@@ -48,24 +48,6 @@ static int tables_path(const struct ak_upstream *upstream, const struct ak_call 
     return r < 0 ? ak_error_set(reterr, r, "path: %s", ak_code_text(r)) : 0;
 }
 
-static int ask(struct ak_upstream *upstream, struct ak_call *call, const char *method,
-               const char *path, const json_t *body, json_t **ret, struct ak_error **reterr)
-{
-    AK_AUTO_JSON *tree = NULL;
-    char words[1024];
-    int status = 0, r = ak_upstream_json(upstream, method, path, body, &status, &tree, reterr);
-
-    if (r < 0)
-        return r;
-    if (status >= 300 || !tree) {
-        ak_upstream_words(status, tree, NULL, 0, words, sizeof(words));
-        (void)snprintf(call->ret_server_code, sizeof(call->ret_server_code), "%d", status);
-        return ak_error_set(reterr, ak_upstream_code(status), "%s", words);
-    }
-    *ret = AK_TAKE(tree);
-    return 0;
-}
-
 /* --- a query --- */
 
 static int add_params(json_t *query, const json_t *params, struct ak_error **reterr)
@@ -143,7 +125,8 @@ static int check_select(struct ak_upstream *upstream, struct ak_call *call, json
     if (r >= 0 && call->read_only)
         r = ak_upstream_new(upstream->target, NULL, false, upstream->limits, &writer, reterr);
     if (r >= 0)
-        r = ask(writer ? writer : upstream, call, "POST", ak_buf_text(&path), job, &tree, reterr);
+        r = ak_upstream_ask(writer ? writer : upstream, call, "POST", ak_buf_text(&path), job,
+                            &tree, reterr);
     if (r < 0)
         return r;
     kind = ak_json_text(tree, "statistics", "query", "statementType", NULL);
@@ -191,7 +174,7 @@ static int wait_for(struct ak_upstream *upstream, struct ak_call *call, int64_t 
         if (r >= 0 && location)
             r = ak_buf_add_url_escaped(&path, location);
         if (r >= 0)
-            r = ask(upstream, call, "GET", ak_buf_text(&path), NULL, &next, reterr);
+            r = ak_upstream_ask(upstream, call, "GET", ak_buf_text(&path), NULL, &next, reterr);
         if (r >= 0) {
             json_decref(*tree);
             *tree = next;
@@ -288,7 +271,7 @@ static int call_sql(struct ak_upstream *upstream, struct ak_session *session, st
     if (r >= 0)
         r = make_path(upstream, &path, "/queries", reterr);
     if (r >= 0)
-        r = ask(upstream, call, "POST", ak_buf_text(&path), query, &tree, reterr);
+        r = ak_upstream_ask(upstream, call, "POST", ak_buf_text(&path), query, &tree, reterr);
     if (r >= 0)
         r = wait_for(upstream, call, max_rows, &tree, reterr);
     if (r >= 0)
@@ -327,7 +310,7 @@ static int call_list(struct ak_upstream *upstream, struct ak_session *session, s
 
     (void)session;
     if (r >= 0)
-        r = ask(upstream, call, "GET", ak_buf_text(&path), NULL, &tree, reterr);
+        r = ak_upstream_ask(upstream, call, "GET", ak_buf_text(&path), NULL, &tree, reterr);
     if (r >= 0)
         r = ak_rows_init(&rows, call, reterr);
     if (r >= 0)
@@ -359,7 +342,7 @@ static int call_describe(struct ak_upstream *upstream, struct ak_session *sessio
         return ak_error_set(reterr, -EINVAL, "table: must be a name");
     r = tables_path(upstream, call, table, &path, reterr);
     if (r >= 0)
-        r = ask(upstream, call, "GET", ak_buf_text(&path), NULL, &tree, reterr);
+        r = ak_upstream_ask(upstream, call, "GET", ak_buf_text(&path), NULL, &tree, reterr);
     if (r >= 0)
         r = ak_rows_init(&rows, call, reterr);
     if (r >= 0)

@@ -38,24 +38,6 @@ static int make_path(const struct ak_upstream *upstream, struct ak_buf *out, con
     return r < 0 ? ak_error_set(reterr, r, "path: %s", ak_code_text(r)) : 0;
 }
 
-static int ask(struct ak_upstream *upstream, struct ak_call *call, const char *method,
-               const char *path, const json_t *body, json_t **ret, struct ak_error **reterr)
-{
-    AK_AUTO_JSON *tree = NULL;
-    char words[1024];
-    int status = 0, r = ak_upstream_json(upstream, method, path, body, &status, &tree, reterr);
-
-    if (r < 0)
-        return r;
-    if (status >= 300 || !tree) {
-        ak_upstream_words(status, tree, NULL, 0, words, sizeof(words));
-        (void)snprintf(call->ret_server_code, sizeof(call->ret_server_code), "%d", status);
-        return ak_error_set(reterr, ak_upstream_code(status), "%s", words);
-    }
-    *ret = AK_TAKE(tree);
-    return 0;
-}
-
 /* A list of objects as rows with these columns. */
 static int rows_of(const json_t *list, const char *const *columns, struct ak_call *call,
                    struct ak_error **reterr)
@@ -98,7 +80,7 @@ static int call_list(struct ak_upstream *upstream, struct ak_session *session, s
 
     (void)session;
     if (r >= 0)
-        r = ask(upstream, call, "GET", ak_buf_text(&path), NULL, &list, reterr);
+        r = ak_upstream_ask(upstream, call, "GET", ak_buf_text(&path), NULL, &list, reterr);
     return r < 0 ? r : rows_of(list, columns, call, reterr);
 }
 
@@ -125,7 +107,7 @@ static int call_get(struct ak_upstream *upstream, struct ak_session *session, st
     r = body ? make_path(upstream, &path, "/api/queues", queue, "/get", reterr)
              : ak_error_oom(reterr);
     if (r >= 0)
-        r = ask(upstream, call, "POST", ak_buf_text(&path), body, &list, reterr);
+        r = ak_upstream_ask(upstream, call, "POST", ak_buf_text(&path), body, &list, reterr);
     return r < 0 ? r : rows_of(list, columns, call, reterr);
 }
 
@@ -148,7 +130,7 @@ static int call_publish(struct ak_upstream *upstream, struct ak_session *session
                          ak_is_empty(exchange) ? "amq.default" : exchange, "/publish", reterr)
              : ak_error_oom(reterr);
     if (r >= 0)
-        r = ask(upstream, call, "POST", ak_buf_text(&path), body, &tree, reterr);
+        r = ak_upstream_ask(upstream, call, "POST", ak_buf_text(&path), body, &tree, reterr);
     if (r < 0)
         return r;
     call->ret_rows = json_is_true(json_object_get(tree, "routed"));

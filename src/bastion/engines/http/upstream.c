@@ -237,3 +237,21 @@ int ak_upstream_code(int status)
 
     return code ? code : AK_E_PROTOCOL;
 }
+
+int ak_upstream_ask(struct ak_upstream *self, struct ak_call *call, const char *method,
+                    const char *path, const json_t *body, json_t **ret, struct ak_error **reterr)
+{
+    AK_AUTO_JSON *tree = NULL;
+    char words[1024];
+    int status = 0, r = ak_upstream_json(self, method, path, body, &status, &tree, reterr);
+
+    if (r < 0)
+        return r;
+    if (status >= 300 || !tree) {
+        ak_upstream_words(status, tree, NULL, 0, words, sizeof(words));
+        (void)snprintf(call->ret_server_code, sizeof(call->ret_server_code), "%d", status);
+        return ak_error_set(reterr, ak_upstream_code(status), "%s", words);
+    }
+    *ret = AK_TAKE(tree);
+    return 0;
+}

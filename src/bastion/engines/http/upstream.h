@@ -39,6 +39,13 @@ AK_MUST_USE int ak_upstream_fetch(struct ak_upstream *self, const struct ak_http
 AK_MUST_USE int ak_upstream_json(struct ak_upstream *self, const char *method, const char *path,
                                  const json_t *body, int *ret_status, json_t **ret_tree,
                                  struct ak_error **reterr);
+/*
+ * For a call: *ret is the JSON of an answer that is a success. Any other answer is an error in the system's words, with
+ * its status in call->ret_server_code.
+ */
+AK_MUST_USE int ak_upstream_ask(struct ak_upstream *self, struct ak_call *call, const char *method,
+                                const char *path, const json_t *body, json_t **ret,
+                                struct ak_error **reterr);
 /* The words of an error answer: the usual members of its JSON (error, message, reason, ...), else its text, in at
  * most size-1 bytes of one line; "HTTP 503" when there are none. */
 void ak_upstream_words(int status, const json_t *tree, const char *text, size_t len, char *buf,
