@@ -75,7 +75,7 @@ class Service(http.server.ThreadingHTTPServer):
         context.load_cert_chain(*certificate)
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.public, self.tokens, self.seen, self.run, self.queries = public, {}, [], [], []
-        self.refuse, self.polls, self.answers = None, 0, {}
+        self.refuse, self.polls, self.fails, self.answers = None, 0, False, {}
 
     def grant(self, body, kind):
         assert kind == "application/x-www-form-urlencoded", kind
@@ -121,7 +121,11 @@ class Service(http.server.ThreadingHTTPServer):
             return 200, ROWS if kind_of(body["query"]) == "SELECT" else {"jobComplete": True, "numDmlAffectedRows": "3"}
         if method == "GET" and path.startswith("/queries/j%2F1?"):
             assert "location=EU" in path, path
+            assert "timeoutMs=20000" in path, path
             self.polls -= 1
+            time.sleep(0.05)
+            if self.fails:
+                return 400, {"error": {"code": 400, "message": "Resources exceeded during query execution."}}
             return 200, {**ROWS, "jobComplete": self.polls == 0}
         return self.answers.get((method, path.partition("?")[0]), (404, {"error": {"code": 404, "message": f"Not found: {path}"}}))
 
@@ -196,6 +200,23 @@ def test_a_job_that_still_runs_is_asked_for(make, service):
     assert make(location="EU").call("query", sql="SELECT 1")["result"]["rowCount"] == 2
     assert [path.partition("?")[0] for _, path, _ in service.seen[2:]] == ["/queries/j%2F1"] * 3
     assert service.queries[0]["location"] == "EU"
+
+
+@pytest.mark.parametrize("flags", [(), ("--read-only",)])
+def test_a_job_for_which_nobody_waits_any_more_is_cancelled(make, service, flags):
+    service.polls = 100000
+    waiting = make(location="EU")
+    waiting.timeout = 1500
+    found = waiting.call("query", *flags, sql="SELECT 1")
+    assert found["reason"] == "timeout" or "time" in found["error"], found
+    assert service.seen[-1] == ("POST", "/jobs/j%2F1/cancel?location=EU", SCOPE)  # `bigquery.readonly` is not enough for it
+    assert 0 < int(service.queries[0]["jobTimeoutMs"]) <= 1500 and service.queries[0]["timeoutMs"] == 1000
+
+
+def test_a_job_that_failed_is_not_cancelled(make, service):
+    service.polls, service.fails = 3, True
+    assert "Resources exceeded" in make().call("query", sql="SELECT 1")["error"]
+    assert [path.partition("?")[0] for _, path, _ in service.seen[2:]] == ["/queries/j%2F1"]
 
 
 def test_rows_are_limited(make, service):

@@ -91,6 +91,16 @@ def test_a_statement_that_still_runs_is_asked_for(warehouse, service):
     assert service.seen[1][:2] == ("GET", "/api/v2/statements/01-ab")
 
 
+def test_a_statement_for_which_nobody_waits_any_more_is_cancelled(warehouse, service):
+    service.answers += [(202, {"statementHandle": "01-ab"})] * 100
+    waiting = warehouse()
+    waiting.timeout = 1500
+    found = waiting.call("query", sql="SELECT 1")
+    assert "time" in found["error"], found
+    assert service.seen[-1][:2] == ("POST", "/api/v2/statements/01-ab/cancel")
+    assert service.seen[-1][2]["Content-Length"] == "0" and service.seen[-1][2]["Authorization"].startswith("Bearer ")
+
+
 def test_a_handle_that_is_a_path_is_not_followed(warehouse, service):
     service.answers.append((202, {"statementHandle": "../../other"}))
     assert "statementHandle" in warehouse().call("query", sql="SELECT 1")["error"]

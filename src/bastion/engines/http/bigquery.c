@@ -15,7 +15,8 @@
 #define MAX_PATH 4096
 #define MAX_PARAMS 1000
 #define MAX_POLLS 10000
-#define WAIT AK_SECONDS(20) /* of the service, for one answer */
+#define WAIT AK_SECONDS(20)      /* of the service, for one answer */
+#define FIRST_WAIT AK_SECONDS(1) /* until the job has a name, by which it can be cancelled */
 
 static int make_path(const struct ak_upstream *upstream, struct ak_buf *out, const char *what,
                      struct ak_error **reterr)
@@ -141,43 +142,71 @@ static int add_page(const struct ak_upstream *upstream, json_t *query, int64_t r
                     struct ak_error **reterr)
 {
     const char *location = upstream->target->spec->config->location;
+    ak_msec left = AK_MAX(upstream->limits->deadline - ak_now(), (ak_msec)1);
+    char job_timeout[24]; /* a text: an Int64Value */
 
+    (void)snprintf(job_timeout, sizeof(job_timeout), "%lld", (long long)left);
     if (json_object_set_new(query, "maxResults", json_integer(rows)) < 0 ||
-        json_object_set_new(query, "timeoutMs", json_integer(WAIT)) < 0 ||
+        json_object_set_new(query, "timeoutMs", json_integer(FIRST_WAIT)) < 0 ||
+        json_object_set_new(query, "jobTimeoutMs", json_string(job_timeout)) < 0 ||
         (!ak_is_empty(location) &&
          json_object_set_new(query, "location", json_string(location)) < 0))
         return ak_error_oom(reterr);
     return 0;
 }
 
-/* An answer that says where the job is, until it is complete. */
+/* "/queries/JOB" or "/jobs/JOB/cancel", with the job's location. */
+static int job_path(const struct ak_upstream *upstream, struct ak_buf *out, const json_t *tree,
+                    const char *before, const char *after, struct ak_error **reterr)
+{
+    const char *id = ak_json_text(tree, "jobReference", "jobId", NULL);
+    const char *location = ak_json_text(tree, "jobReference", "location", NULL);
+    int r;
+
+    if (!id)
+        return ak_error_set(reterr, AK_E_PROTOCOL, "the service gave no job");
+    r = make_path(upstream, out, before, reterr);
+    if (r >= 0)
+        r = ak_buf_add_url_escaped(out, id);
+    if (r >= 0)
+        r = ak_buf_adds(out, after);
+    if (r >= 0 && location)
+        r = ak_buf_adds(out, "location=");
+    if (r >= 0 && location)
+        r = ak_buf_add_url_escaped(out, location);
+    return r < 0 ? ak_error_set(reterr, r, "path: %s", ak_code_text(r)) : 0;
+}
+
+static void cancel(const struct ak_upstream *upstream, const json_t *tree)
+{
+    AK_AUTO(ak_buf) path = AK_BUF_INIT(MAX_PATH);
+
+    if (job_path(upstream, &path, tree, "/jobs/", "/cancel?", NULL) >= 0)
+        ak_upstream_abandon(upstream, ak_buf_text(&path));
+}
+
+/* An answer that says where the job is, until it is complete. A job for which nobody waits any more is cancelled. */
 static int wait_for(struct ak_upstream *upstream, struct ak_call *call, int64_t rows, json_t **tree,
                     struct ak_error **reterr)
 {
     int r = 0;
 
-    for (int i = 0; r >= 0 && i < MAX_POLLS && json_is_false(json_object_get(*tree, "jobComplete"));
-         i++) {
-        const char *id = ak_json_text(*tree, "jobReference", "jobId", NULL);
-        const char *location = ak_json_text(*tree, "jobReference", "location", NULL);
+    for (int i = 0; r >= 0 && json_is_false(json_object_get(*tree, "jobComplete")); i++) {
         AK_AUTO(ak_buf) path = AK_BUF_INIT(MAX_PATH);
+        char page[96];
         json_t *next = NULL;
 
-        if (!id)
-            return ak_error_set(reterr, AK_E_PROTOCOL, "the service gave no job");
-        r = make_path(upstream, &path, "/queries/", reterr);
-        if (r >= 0)
-            r = ak_buf_add_url_escaped(&path, id);
-        if (r >= 0)
-            r = ak_buf_addf(&path, "?maxResults=%lld&timeoutMs=%lld%s", (long long)rows,
-                            (long long)WAIT, location ? "&location=" : "");
-        if (r >= 0 && location)
-            r = ak_buf_add_url_escaped(&path, location);
+        (void)snprintf(page, sizeof(page), "?maxResults=%lld&timeoutMs=%lld&", (long long)rows,
+                       (long long)WAIT);
+        r = i < MAX_POLLS ? job_path(upstream, &path, *tree, "/queries/", page, reterr)
+                          : ak_error_set(reterr, AK_E_PROTOCOL, "the job does not get on");
         if (r >= 0)
             r = ak_upstream_ask(upstream, call, "GET", ak_buf_text(&path), NULL, &next, reterr);
         if (r >= 0) {
             json_decref(*tree);
             *tree = next;
+        } else if (ak_is_empty(call->ret_server_code)) {
+            cancel(upstream, *tree);
         }
     }
     return r;

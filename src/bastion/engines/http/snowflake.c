@@ -85,7 +85,18 @@ static bool is_handle(const char *text)
     return text && *text && strlen(text) <= 64 && !text[strspn(text, "0123456789abcdefABCDEF-")];
 }
 
-/* Runs it to its end; 202 is "still running". */
+static int ask_again(struct ak_upstream *upstream, const char *handle, int *ret_status,
+                     json_t **ret, struct ak_error **reterr)
+{
+    char path[160];
+
+    if (upstream->limits->cancel && ak_cancel_sleep(upstream->limits->cancel, PAUSE))
+        return ak_error_set(reterr, AK_E_CANCELLED, "the statement was cancelled");
+    (void)snprintf(path, sizeof(path), STATEMENTS "/%s", handle);
+    return ak_upstream_json(upstream, "GET", path, NULL, ret_status, ret, reterr);
+}
+
+/* Runs it to its end; 202 is "still running". What nobody waits for any more is cancelled. */
 static int run(struct ak_upstream *upstream, const char *sql, const json_t *params, int *ret_status,
                json_t **ret, struct ak_error **reterr)
 {
@@ -95,18 +106,21 @@ static int run(struct ak_upstream *upstream, const char *sql, const json_t *para
 
     if (r >= 0)
         r = ak_upstream_json(upstream, "POST", STATEMENTS, body, ret_status, &tree, reterr);
-    for (int i = 0; r >= 0 && *ret_status == 202 && i < MAX_POLLS; i++) {
+    for (int i = 0; r >= 0 && *ret_status == 202; i++) {
         const char *handle = tree ? ak_json_text(tree, "statementHandle", NULL) : NULL;
+        json_t *next = NULL;
 
         if (!is_handle(handle))
             return ak_error_set(reterr, AK_E_PROTOCOL, "the server gave no statementHandle");
-        (void)snprintf(path, sizeof(path), STATEMENTS "/%s", handle);
-        if (upstream->limits->cancel && ak_cancel_sleep(upstream->limits->cancel, PAUSE))
-            r = ak_error_set(reterr, AK_E_CANCELLED, "the statement was cancelled");
+        r = i < MAX_POLLS ? ask_again(upstream, handle, ret_status, &next, reterr)
+                          : ak_error_set(reterr, AK_E_PROTOCOL, "the statement does not get on");
+        if (r < 0) {
+            (void)snprintf(path, sizeof(path), STATEMENTS "/%s/cancel", handle);
+            ak_upstream_abandon(upstream, path);
+            return r;
+        }
         json_decref(tree);
-        tree = NULL;
-        if (r >= 0)
-            r = ak_upstream_json(upstream, "GET", path, NULL, ret_status, &tree, reterr);
+        tree = next;
     }
     if (r < 0)
         return r;

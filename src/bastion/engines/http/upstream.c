@@ -14,6 +14,7 @@
     6 /* bytes of a credential that is looked for in answers: shorter ones are words */
 #define MAX_REQUEST (8u << 20)
 #define MAX_LINES 128
+#define ABANDON AK_SECONDS(2)
 
 struct ak_upstream *ak_upstream_free(struct ak_upstream *self)
 {
@@ -254,4 +255,15 @@ int ak_upstream_ask(struct ak_upstream *self, struct ak_call *call, const char *
     }
     *ret = AK_TAKE(tree);
     return 0;
+}
+
+void ak_upstream_abandon(const struct ak_upstream *self, const char *path)
+{
+    const struct ak_fetch_limits limits = {.deadline = ak_now() + ABANDON};
+    AK_AUTO_PTR(ak_upstream) own = NULL;
+    int status = 0;
+
+    /* not a reader's: BigQuery takes this only with a token for everything */
+    if (ak_upstream_new(self->target, NULL, false, &limits, &own, NULL) >= 0)
+        (void)ak_upstream_json(own, "POST", path, NULL, &status, NULL, NULL);
 }

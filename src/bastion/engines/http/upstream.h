@@ -46,6 +46,11 @@ AK_MUST_USE int ak_upstream_json(struct ak_upstream *self, const char *method, c
 AK_MUST_USE int ak_upstream_ask(struct ak_upstream *self, struct ak_call *call, const char *method,
                                 const char *path, const json_t *body, json_t **ret,
                                 struct ak_error **reterr);
+/*
+ * Asks the system to end what runs there for a caller who waits no more: POST path, with a login and two seconds of its
+ * own, since the caller's time may be over. Whether it did nobody hears.
+ */
+void ak_upstream_abandon(const struct ak_upstream *self, const char *path);
 /* The words of an error answer: the usual members of its JSON (error, message, reason, ...), else its text, in at
  * most size-1 bytes of one line; "HTTP 503" when there are none. */
 void ak_upstream_words(int status, const json_t *tree, const char *text, size_t len, char *buf,
