@@ -86,19 +86,6 @@ def kube(request):
     return used
 
 
-def let_go(kube, namespace):
-    """Without a manager nobody removes finalizers, and without a kubelet nobody confirms that a pod has ended."""
-    for kind in ("agents", "tools"):
-        path = f"/apis/agentkube.io/v1alpha1/namespaces/{namespace}/{kind}"
-        for thing in (kube.get(path) or {"items": []})["items"]:
-            if thing["metadata"].get("finalizers"):
-                kube.api("PATCH", f"{path}/{thing['metadata']['name']}", {"metadata": {"finalizers": None}}, patch="merge")
-    if kube.items("/api/v1/nodes"):
-        return
-    for pod in kube.items(f"/api/v1/namespaces/{namespace}/pods"):
-        kube.api("DELETE", f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}?gracePeriodSeconds=0")
-
-
 @pytest.fixture
 def namespace(kube):
     name = "t-" + uuid.uuid4().hex[:8]
@@ -108,8 +95,7 @@ def namespace(kube):
     wait_for(lambda: kube.get(f"/api/v1/namespaces/{name}/serviceaccounts/default"), "the namespace's service account")
     yield name
     if not KEEP:
-        kube.api("DELETE", f"/api/v1/namespaces/{name}")
-        let_go(kube, name)
+        kube.delete_namespace(name)
 
 
 @pytest.fixture

@@ -34,13 +34,7 @@ def elsewhere(control_plane, namespace):
     assert control_plane.api("POST", "/api/v1/namespaces", {"metadata": {"name": name}})[0] == 201
     wait_for(lambda: control_plane.get(f"/api/v1/namespaces/{name}/serviceaccounts/default"), "the namespace's account")
     yield name
-    for kind in ("agents", "tools"):
-        path = f"/apis/agentkube.io/v1alpha1/namespaces/{name}/{kind}"
-        for one in control_plane.items(path):
-            control_plane.api("PATCH", f"{path}/{one['metadata']['name']}", {"metadata": {"finalizers": None}}, patch="merge")
-    for pod in control_plane.items(f"/api/v1/namespaces/{name}/pods"):
-        control_plane.api("DELETE", f"/api/v1/namespaces/{name}/pods/{pod['metadata']['name']}?gracePeriodSeconds=0")
-    control_plane.api("DELETE", f"/api/v1/namespaces/{name}")
+    control_plane.delete_namespace(name)
 
 
 @pytest.fixture

@@ -393,6 +393,37 @@ static void test_permissions_are_minted_provisioned_checked_and_rotated(void **s
     tool_fixture_done(&f);
 }
 
+static void test_passwords_are_minted_once_whatever_the_cache_says(void **state)
+{
+    struct tool_fixture f;
+    (void)state;
+    tool_fixture_init(&f, PERMITTED, NULL, NULL);
+    tool_fixture_plan(&f);
+    assert_true(f.plan.mint);
+    ak_msec minted = f.o.now;
+    f.o.recall = f.plan.recall; /* written, and not seen yet */
+    f.o.now += AK_SECONDS(2);
+    f.o.uptime += AK_SECONDS(2);
+    tool_fixture_plan(&f);
+    assert_false(f.plan.mint);
+    assert_non_null(f.plan.job);
+    assert_int_equal(f.plan.status.identity->rotated_time, minted);
+    AK_AUTO_JSON *early = json_incref(f.plan.job);
+    tool_fixture_settle(&f);
+    *f.o.recall.job = '\0'; /* it would be the same one */
+    tool_fixture_plan(&f);
+    assert_false(f.plan.mint);
+    assert_true(json_equal(f.plan.job, early));
+    tool_fixture_done(&f);
+    tool_fixture_init(&f, PERMITTED, NULL, NULL);
+    tool_fixture_plan(&f);
+    f.o.recall = f.plan.recall;
+    f.o.uptime += AK_MINUTES(1); /* the status was never written */
+    tool_fixture_plan(&f);
+    assert_true(f.plan.mint);
+    tool_fixture_done(&f);
+}
+
 static void test_what_the_system_cannot_enforce_is_not_in_force(void **state)
 {
     struct tool_fixture f;
@@ -490,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_a_bastion_that_failed_comes_back_after_a_pause),
         cmocka_unit_test(test_pods_reach_names_and_what_the_spec_says_the_system_is),
         cmocka_unit_test(test_permissions_are_minted_provisioned_checked_and_rotated),
+        cmocka_unit_test(test_passwords_are_minted_once_whatever_the_cache_says),
         cmocka_unit_test(test_what_the_system_cannot_enforce_is_not_in_force),
         cmocka_unit_test(test_a_deleted_tool_goes_when_its_users_are_removed),
         cmocka_unit_test(test_a_plan_survives_any_failing_allocation),

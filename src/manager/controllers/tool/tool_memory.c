@@ -61,7 +61,7 @@ void ak_tool_memory_get(struct ak_tool_memory *self, const char *ns, const char 
 
 static bool is_nothing(const struct ak_tool_recall *recall)
 {
-    return !*recall->job && !recall->bastion_failures && !recall->use_written;
+    return !*recall->job && !recall->minted && !recall->bastion_failures && !recall->use_written;
 }
 
 void ak_tool_memory_put(struct ak_tool_memory *self, const char *ns, const char *name,

@@ -14,15 +14,18 @@
 
 #define AK_TOOL_MEMORY_MAX 100000 /* Tools; others are not remembered */
 #define AK_TOOL_HASH_SIZE 48      /* of what is provisioned, with its NUL */
+#define AK_TOOL_MADE_FOR_SIZE 17  /* of permissions and system, with its NUL */
 
 struct ak_tool_recall {
     char uid[64];
-    char job[AK_TOOL_HASH_SIZE]; /* hash of the Job that was made last */
-    ak_msec job_since;           /* monotonic, as all of them */
-    int bastion_failures;        /* in a row */
-    ak_msec bastion_not_before;  /* the next one */
-    char bastion_failed[64];     /* uid of the pod that was counted last */
-    ak_msec use_written;         /* when the status last said how the bastion is used */
+    char job[AK_TOOL_HASH_SIZE];  /* hash of the Job that was made last */
+    ak_msec job_since;            /* monotonic, as all of them but minted */
+    ak_msec minted, minted_since; /* passwords, last: as status.identity says it, and when */
+    char minted_for[AK_TOOL_MADE_FOR_SIZE];
+    int bastion_failures;       /* in a row */
+    ak_msec bastion_not_before; /* the next one */
+    char bastion_failed[64];    /* uid of the pod that was counted last */
+    ak_msec use_written;        /* when the status last said how the bastion is used */
 };
 struct ak_tool_memory;
 struct ak_tool_memory *ak_tool_memory_free(struct ak_tool_memory *self);

@@ -428,8 +428,10 @@ int ak_tool_plan_make(const struct ak_tool_observed *o, struct ak_arena *arena,
     p->plan = ret;
     p->reterr = reterr;
     ak_tool_names_make(p->meta->name, &p->names);
+    int r = ak_tool_recall_identity(p);
     carry_status(p);
-    int r = ak_tool_resolve(o, arena, &p->m, reterr);
+    if (r >= 0)
+        r = ak_tool_resolve(o, arena, &p->m, reterr);
     if (r >= 0)
         r = view_pods(p);
     if (r >= 0)

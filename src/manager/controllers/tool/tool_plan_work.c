@@ -83,6 +83,12 @@ static void tell_changes(struct ak_tool_planning *p, const struct ak_string_list
         ak_tool_tell(p, false, "PermissionsChanged", text);
 }
 
+static void forget_identity(struct ak_tool_planning *p)
+{
+    p->plan->status.identity = NULL;
+    p->plan->recall.minted = 0;
+}
+
 static void settle(struct ak_tool_planning *p, const struct ak_tool_pod_view *pod,
                    enum ak_tool_role role)
 {
@@ -93,7 +99,7 @@ static void settle(struct ak_tool_planning *p, const struct ak_tool_pod_view *po
         return;
     }
     s->permissions_hash = NULL;
-    s->identity = NULL;
+    forget_identity(p);
     p->plan->drop_identity = !p->meta->deleting; /* else it goes with the Tool */
     ak_tool_tell(p, false, "PermissionsRemoved",
                  "the users that were made in the system are removed");
@@ -252,7 +258,7 @@ static int give_up(struct ak_tool_planning *p)
         return ak_error_oom(p->reterr);
     ak_tool_tell(p, true, "PermissionsLeftBehind", text);
     p->plan->status.permissions_hash = NULL;
-    p->plan->status.identity = NULL;
+    forget_identity(p);
     p->plan->drop_identity = true;
     return 1;
 }
@@ -328,6 +334,33 @@ static bool is_elsewhere(struct ak_tool_planning *p, int *ret_error)
 
 /* ---- making ---- */
 
+static bool is_seen(const struct ak_tool_identity *seen, const struct ak_tool_recall *recall)
+{
+    ak_msec later = seen ? seen->rotated_time / AK_SECONDS(1) - recall->minted / AK_SECONDS(1) : -1;
+    return later > 0 || (later == 0 && ak_streq(seen->hash, recall->minted_for));
+}
+
+/*
+ * A reconcile that is woken between our write of the status and the cache's word of it would mint other passwords, and
+ * make a second Job for them.
+ */
+int ak_tool_recall_identity(struct ak_tool_planning *p)
+{
+    const struct ak_tool_recall *recall = &p->o->recall;
+    if (!recall->minted || p->o->uptime - recall->minted_since > SETTLED ||
+        is_seen(p->old->identity, recall))
+        return 0;
+    struct ak_tool_identity *id = ak_arena_alloc(p->arena, sizeof(*id));
+    if (!id)
+        return ak_error_oom(p->reterr);
+    id->rotated_time = recall->minted;
+    id->hash = recall->minted_for;
+    p->remembered = *p->old;
+    p->remembered.identity = id;
+    p->old = &p->remembered;
+    return 0;
+}
+
 /* New passwords when nobody uses the old ones; new users when there are none, or for something else. */
 static bool wants_mint(const struct ak_tool_planning *p)
 {
@@ -358,6 +391,9 @@ static int plan_mint(struct ak_tool_planning *p)
     p->plan->mint = true;
     p->plan->text = p->m.text;
     p->plan->status.identity = id;
+    p->plan->recall.minted = id->rotated_time;
+    p->plan->recall.minted_since = p->o->uptime;
+    (void)snprintf(p->plan->recall.minted_for, AK_TOOL_MADE_FOR_SIZE, "%s", id->hash);
     ak_tool_again(p, WORK_AGAIN);
     return 0;
 }

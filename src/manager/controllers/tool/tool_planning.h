@@ -28,6 +28,7 @@ struct ak_tool_planning {
     const struct ak_meta *meta;
     const struct ak_tool_spec *spec;  /* NULL: could not be decoded */
     const struct ak_tool_status *old; /* never NULL */
+    struct ak_tool_status remembered; /* what old is when the cache is behind us */
     struct ak_arena *arena;
     struct ak_tool_meaning m;
     struct ak_tool_names names;
@@ -58,6 +59,8 @@ const char *ak_tool_aside(struct ak_tool_planning *p, const struct ak_tool_pod_v
 
 /* ---- tool_plan_work.c ---- */
 
+/* Before everything else: the users are those that we minted, also when the cache has not heard of it yet. */
+AK_MUST_USE int ak_tool_recall_identity(struct ak_tool_planning *p);
 AK_MUST_USE int ak_tool_plan_work(struct ak_tool_planning *p);
 /* Removes what is in the system. 1: there is nothing (left); 0: under way, standing_text says what happens. */
 AK_MUST_USE int ak_tool_plan_cleanup(struct ak_tool_planning *p);
