@@ -129,7 +129,7 @@ int ak_loop_new(struct ak_loop **ret, struct ak_error **reterr)
     return 0;
 }
 
-int ak_loop_run(struct ak_loop *self, struct ak_error **reterr)
+static int run(struct ak_loop *self, int flags)
 {
     struct ak__sigpipe sigpipe;
     int r;
@@ -137,13 +137,23 @@ int ak_loop_run(struct ak_loop *self, struct ak_error **reterr)
     atomic_store(&self->thread, pthread_self());
     atomic_store(&self->running, true);
     ak__sigpipe_block(&sigpipe);
-    r = event_base_loop(self->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    r = event_base_loop(self->base, flags);
     ak__sigpipe_restore(&sigpipe);
     atomic_store(&self->running, false);
     atomic_store_explicit(&self->stop, false, memory_order_relaxed);
-    if (r < 0)
+    return r;
+}
+
+int ak_loop_run(struct ak_loop *self, struct ak_error **reterr)
+{
+    if (run(self, EVLOOP_NO_EXIT_ON_EMPTY) < 0)
         return ak_error_set(reterr, -EIO, "the event loop failed");
     return 0;
+}
+
+void ak_loop_settle(struct ak_loop *self)
+{
+    (void)run(self, EVLOOP_NONBLOCK);
 }
 
 void ak_loop_stop(struct ak_loop *self)

@@ -610,6 +610,8 @@ static void close_all(struct serve *self)
         event_free(self->signals);
     if (self->signal_fd >= 0)
         (void)close(self->signal_fd);
+    if (b->loop)
+        ak_loop_settle(b->loop); /* everybody's connections are closed */
     (void)ak_loop_free(b->loop);
     ak_audit_done(&b->audit);
 }

@@ -54,6 +54,29 @@ static void posts_run_in_order_on_the_loops_thread(void **state)
     assert_false(ak_loop_is_here(loop));
 }
 
+static void settling_does_what_is_due_and_waits_for_nothing(void **state)
+{
+    AK_AUTO_PTR(ak_loop) loop = NULL;
+    struct ak_timer *due, *later;
+    struct seen seen = {0};
+    struct item items[] = {{&seen, 1}, {&seen, 2}};
+
+    (void)state;
+    assert_int_equal(ak_loop_new(&loop, NULL), 0);
+    seen.loop = loop;
+    due = ak_timer_new(loop, note, &items[0]);
+    later = ak_timer_new(loop, note, &items[1]);
+    assert_true(due && later);
+    ak_timer_set(due, 0);
+    ak_timer_set(later, AK_MINUTES(1));
+    ak_loop_settle(loop);
+    assert_int_equal(seen.n, 1);
+    assert_int_equal(seen.order[0], 1);
+    assert_true(seen.here);
+    due = ak_timer_free(due);
+    later = ak_timer_free(later);
+}
+
 static void what_waits_when_the_loop_is_freed_runs_exactly_once(void **state)
 {
     struct ak_loop *loop = NULL;
@@ -196,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(posts_run_in_order_on_the_loops_thread),
+        cmocka_unit_test(settling_does_what_is_due_and_waits_for_nothing),
         cmocka_unit_test(what_waits_when_the_loop_is_freed_runs_exactly_once),
         cmocka_unit_test(a_stop_before_the_run_ends_it_at_once),
         cmocka_unit_test(too_many_posts_are_refused),

@@ -265,5 +265,5 @@ void ak_upstream_abandon(const struct ak_upstream *self, const char *path)
 
     /* not a reader's: BigQuery takes this only with a token for everything */
     if (ak_upstream_new(self->target, NULL, false, &limits, &own, NULL) >= 0)
-        (void)ak_upstream_json(own, "POST", path, NULL, &status, NULL, NULL);
+        (void)!ak_upstream_json(own, "POST", path, NULL, &status, NULL, NULL);
 }
