@@ -22,8 +22,8 @@ AK_DEFINE_AUTO_PTR(ak_loop, ak_loop_free)
 AK_PUBLIC AK_MUST_USE int ak_loop_run(struct ak_loop *self, struct ak_error **reterr);
 AK_PUBLIC void ak_loop_stop(struct ak_loop *self); /* Thread: any. */
 /*
- * For ends, when it runs no more: does what is due, without waiting. A connection that was closed while something was due
- * on it is given back only by that.
+ * For ends, when it runs no more: does what is due, without waiting. A connection that was closed while something was
+ * due on it is given back only by that.
  */
 AK_PUBLIC void ak_loop_settle(struct ak_loop *self);
 
