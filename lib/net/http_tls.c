@@ -81,9 +81,10 @@ static int keep_last_error_only(int ok, X509_STORE_CTX *ctx)
     return ok;
 }
 
-static int load_store(struct ak__http_tls *self, const char *ca_pem, const char *extra,
+static int load_store(struct ak__http_tls *self, const struct ak_http_target *target,
                       struct ak_error **reterr)
 {
+    bool verifies = !target->insecure_skip_verify && !target->pinned_public_key;
     int r = 0;
 
     self->store = X509_STORE_new();
@@ -92,14 +93,18 @@ static int load_store(struct ak__http_tls *self, const char *ca_pem, const char 
     /* An intermediate authority in the file is trusted by itself, as Go's clients do. */
     (void)X509_STORE_set_flags(self->store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
     X509_STORE_set_verify_cb(self->store, keep_last_error_only);
-    if (extra)
-        r = each_certificate(extra, "extra certificate authority", add_authority, self, reterr);
+    if (target->extra_ca_pem)
+        r = each_certificate(target->extra_ca_pem, "extra certificate authority", add_authority,
+                             self, reterr);
     if (r < 0)
         return r;
-    if (ca_pem)
-        return each_certificate(ca_pem, "certificate authority", add_authority, self, reterr);
-    /* Looked up by hash when needed: the system's bundle is never in memory as a whole. */
-    (void)X509_STORE_set_default_paths(self->store);
+    if (target->ca_pem)
+        return each_certificate(target->ca_pem, "certificate authority", add_authority, self,
+                                reterr);
+    /* Looked up by hash when needed; but where OPENSSLDIR has a cert.pem, all of it is read, a megabyte for each
+     * client, which is not for those that look at no authority. */
+    if (verifies)
+        (void)X509_STORE_set_default_paths(self->store);
     ERR_clear_error();
     return 0;
 }
@@ -131,7 +136,7 @@ int ak__http_tls_init(struct ak__http_tls *self, const struct ak_http_target *ta
     int r;
 
     ERR_clear_error();
-    r = load_store(self, target->ca_pem, target->extra_ca_pem, reterr);
+    r = load_store(self, target, reterr);
     if (r < 0)
         return r;
     if (!target->client_cert_pem != !target->client_key_pem)

@@ -346,10 +346,10 @@ static void on_end(int code, const struct ak_error *err, void *user)
     ak_mutex_unlock(&self->lock);
     ak_debug(LOG, "the stream of a bastion ended", AK_STR("tool", f->key), AK_INT("code", code),
              AK_ERR(err));
-    if (e && code < 0)
+    if (e) { /* also one that has said its last word is not asked again */
         ak_runs_target_failed(self->o.runs, f->target);
-    if (e)
         wake(f);
+    }
     follow_unref(f);
 }
 

@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <ak/base/alloc.h>
 #include <ak/base/text.h>
 #include <ak/net/http_client.h>
 
+#include "../../../lib/net/http_internal.h"
 #include "rig.h"
 
 static void say_name(struct ak_http_exchange *ex, void *user)
@@ -190,6 +192,39 @@ static void without_memory_there_is_no_context(void **state)
     fail_msg("never succeeded");
 }
 
+static int authorities_of(const struct ak_http_target *target)
+{
+    AK_AUTO_PTR(ak_http_client) client = NULL;
+
+    assert_int_equal(ak_http_client_new(target, &client, NULL), 0);
+    return sk_X509_OBJECT_num(X509_STORE_get0_objects(client->tls.store));
+}
+
+/* The system's bundle is a megabyte in memory; the manager has a client for each pod that it knows by its key. */
+static void who_looks_at_no_authority_reads_none(void **state)
+{
+    char path[] = "/tmp/ak-test-bundle-XXXXXX";
+    struct rig_pki pki = {0};
+    int fd = mkstemp(path);
+    struct ak_http_target target = {.base_url = "https://127.0.0.1:1"};
+
+    (void)state;
+    rig_pki_make(&pki);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, pki.ca, strlen(pki.ca)), strlen(pki.ca));
+    (void)close(fd);
+    assert_int_equal(setenv("SSL_CERT_FILE", path, 1), 0);
+    assert_int_equal(authorities_of(&target), 1);
+    target.pinned_public_key = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    assert_int_equal(authorities_of(&target), 0);
+    target.pinned_public_key = NULL;
+    target.insecure_skip_verify = true;
+    assert_int_equal(authorities_of(&target), 0);
+    assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+    (void)unlink(path);
+    rig_pki_done(&pki);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +232,7 @@ int main(void)
         cmocka_unit_test(only_clients_with_the_right_certificate_and_name_come_in),
         cmocka_unit_test(a_certificate_that_was_given_is_shown),
         cmocka_unit_test(without_memory_there_is_no_context),
+        cmocka_unit_test(who_looks_at_no_authority_reads_none),
     };
 
     return cmocka_run_group_tests_name("net/tls", tests, NULL, NULL);
