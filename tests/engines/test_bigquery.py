@@ -208,7 +208,7 @@ def test_a_job_for_which_nobody_waits_any_more_is_cancelled(make, service, flags
     waiting = make(location="EU")
     waiting.timeout = 1500
     found = waiting.call("query", *flags, sql="SELECT 1")
-    assert found["reason"] == "timeout" or "time" in found["error"], found
+    assert "time" in found["error"], found
     assert service.seen[-1] == ("POST", "/jobs/j%2F1/cancel?location=EU", SCOPE)  # `bigquery.readonly` is not enough for it
     assert 0 < int(service.queries[0]["jobTimeoutMs"]) <= 1500 and service.queries[0]["timeoutMs"] == 1000
 

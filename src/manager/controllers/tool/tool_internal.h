@@ -29,6 +29,7 @@
 #define AK_TOOL_MESSAGE_MAX 1024                  /* bytes of what a server said, in a status */
 #define AK_TOOL_CHANGES_MAX 20                    /* sentences of one provisioning */
 #define AK_TOOL_HASH_LEN 16                       /* hexadecimal digits of each hash */
+_Static_assert(AK_TOOL_MADE_FOR_SIZE == AK_TOOL_HASH_LEN + 1, "a hash is remembered whole");
 
 #define AK_TOOL_POLL AK_SECONDS(2) /* Secrets, while a bastion lives */
 #define AK_TOOL_FRESH (AK_TOOL_POLL - 500)
